@@ -1,0 +1,137 @@
+"""What have people declared: who is there, and what needs what?
+
+Services are ours, vendors are theirs; both run in environments, of which one is production and
+others may be its twin for tests. Teams have people and addresses. Half of the slices ask the
+catalogue, so it lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from detente.kernel.fact import Subject, kind, plain
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """Something wrong in `detente.yaml`: where (the keys that lead there) and what to do."""
+
+    path: tuple[str | int, ...]
+    says: str
+
+
+class Team(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """People who are told, and how: dev, ops, business, the vendor's own support desk."""
+
+    title: str = ""
+    mail: tuple[str, ...] = ()
+    webhook: str | None = None
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One place where a service or vendor runs. `twin_of` names the environment it is the test of."""
+
+    title: str = ""
+    twin_of: str | None = None
+
+
+class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody else's service that we pay for and depend on."""
+
+    title: str = ""
+    teams: tuple[str, ...] = ()  # told when it fails; nobody named means every team
+    environments: Mapping[str, Environment] = {}
+    contact: str = ""
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something of our own. `needs` lists the services and vendors it cannot work without."""
+
+    title: str = ""
+    teams: tuple[str, ...] = ()
+    environments: Mapping[str, Environment] = {}
+    needs: tuple[str, ...] = ()
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything declared, by name."""
+
+    teams: Mapping[str, Team] = {}
+    vendors: Mapping[str, Vendor] = {}
+    services: Mapping[str, Service] = {}
+
+    def title(self, subject: Subject) -> str:
+        """What people call it: `vendor:cardpay` → 'CardPay'."""
+        entry = self.entry(subject)
+        return (entry.title if entry else "") or plain(subject)
+
+    def entry(self, subject: Subject) -> Vendor | Service | Team | None:
+        shelves: dict[str, Mapping[str, Vendor | Service | Team]] = {
+            "vendor": self.vendors,
+            "service": self.services,
+            "team": self.teams,
+        }
+        return shelves.get(kind(subject), {}).get(plain(subject))
+
+    def find(self, name: str) -> Subject | None:
+        """The subject people mean by a bare name: `cardpay` → `vendor:cardpay`."""
+        if name in self.vendors:
+            return f"vendor:{name}"
+        if name in self.services:
+            return f"service:{name}"
+        return None
+
+    def teams_of(self, subject: Subject) -> tuple[str, ...]:
+        """Who is told about it: the teams it names, or everybody."""
+        entry = self.entry(subject)
+        named = getattr(entry, "teams", ()) if entry else ()
+        return named or tuple(self.teams)
+
+    def needing(self, subject: Subject) -> tuple[Subject, ...]:
+        """Services that need it, directly or through others, nearest first."""
+        found: list[Subject] = []
+        frontier = [subject]
+        while frontier:
+            here = frontier.pop(0)
+            for name, service in self.services.items():
+                candidate = f"service:{name}"
+                if candidate not in found and plain(here) in service.needs:
+                    found.append(candidate)
+                    frontier.append(candidate)
+        return tuple(found)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Names that nothing answers to, names that mean two things, twins of nobody."""
+        for shelf, entries in (("vendors", self.vendors), ("services", self.services)):
+            for name, entry in entries.items():
+                for index, team in enumerate(entry.teams):
+                    if team not in self.teams:
+                        yield unknown((shelf, name, "teams", index), "team", team, self.teams)
+                for env, environment in entry.environments.items():
+                    twin = environment.twin_of
+                    if twin is not None and twin not in entry.environments:
+                        where = (shelf, name, "environments", env, "twin_of")
+                        yield unknown(where, "environment", twin, entry.environments)
+        for name, service in self.services.items():
+            if name in self.vendors:
+                yield Mistake(("services", name), f"a vendor is called {name} too; rename one of them")
+            for index, need in enumerate(service.needs):
+                if self.find(need) is None:
+                    there = {**self.vendors, **self.services}
+                    yield unknown(("services", name, "needs", index), "service or vendor", need, there)
+
+
+def unknown(
+    path: tuple[str | int, ...], what: str, said: str, there: Mapping[str, object]
+) -> Mistake:
+    """'no team is called dve; did you mean dev?'"""
+    import difflib
+
+    near = difflib.get_close_matches(said, there, n=1)
+    hint = f"did you mean {near[0]}?" if near else _declared(what, there)
+    return Mistake(path, f"no {what} is called {said}; {hint}")
+
+
+def _declared(what: str, there: Mapping[str, object]) -> str:
+    return f"declared: {', '.join(there)}" if there else f"no {what} is declared yet"

@@ -1,0 +1,82 @@
+"""What time is it, and how do people say it?
+
+Points in time are whole nanoseconds since 1970-01-01 UTC (`Instant`); lengths of time are seconds
+(`Seconds`). Nothing above the edge asks the machine: a `Clock` is handed in. Waiting is always
+`asyncio.sleep`, so a loop that runs in simulated time needs no other change.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+Instant = int
+Seconds = float
+
+NS = 1_000_000_000
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> Instant:
+        """The present, in nanoseconds since 1970-01-01 UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> Instant:
+        return time.time_ns()
+
+
+def instant(moment: datetime) -> Instant:
+    """The point in time of an aware datetime, exact to the microsecond."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} names no time zone")
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * NS + delta.microseconds * 1_000
+
+
+def moment(at: Instant, zone: str = "UTC") -> datetime:
+    """The same point as an aware datetime in that IANA time zone."""
+    seconds, rest = divmod(at, NS)
+    whole = datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest // 1_000)
+    return whole.astimezone(ZoneInfo(zone))
+
+
+def iso(at: Instant) -> str:
+    """RFC 3339 in UTC with milliseconds: what machines read."""
+    return moment(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def later(at: Instant, seconds: Seconds) -> Instant:
+    """The point that many seconds on (or back)."""
+    return at + round(seconds * NS)
+
+
+def seconds_between(start: Instant, end: Instant) -> Seconds:
+    return (end - start) / NS
+
+
+def lasting(seconds: Seconds) -> str:
+    """A length of time as people say it: '2 h 5 min', '41 s', '230 ms'."""
+    if seconds < 0:
+        return "-" + lasting(-seconds)
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 and seconds % 1 else f"{int(seconds)} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86_400)
+    if minutes < 60:
+        return _two(minutes, "min", int(seconds) % 60, "s")
+    if hours < 48:
+        return _two(hours, "h", minutes % 60, "min")
+    return _two(days, "days", hours % 24, "h")
+
+
+def _two(big: int, unit: str, small: int, small_unit: str) -> str:
+    return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"

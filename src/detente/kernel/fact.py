@@ -1,0 +1,118 @@
+"""What is a fact, and how is it written down?
+
+A fact is something that happened, in the past tense, about one subject. Classes live in
+`detente.facts`; their names on disk are given by hand (`@named("watch.went_down")`), because classes
+move and a file stays. Only ever add fields, with defaults: every fact ever shipped has a sample in
+`tests/facts/samples/` that must go on loading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, TypeVar
+
+import msgspec
+
+from detente.kernel.clock import Instant
+
+Subject = str
+"""What a fact is about, as `kind:name`: `check:cardpay`, `vendor:cardpay`, `call:01JD…`."""
+
+Tone = Literal["good", "bad", "warn", "plain"]
+"""How a fact reads at a glance. A word and a sign always go with the colour."""
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened. Small, flat, frozen; time and position belong to the ledger."""
+
+    about: Subject
+
+    name: ClassVar[str]
+    tone: ClassVar[Tone] = "plain"
+    routine: ClassVar[bool] = False
+    """Routine facts are counted, not told: timelines leave them out unless asked."""
+
+    def says(self) -> str:
+        """The fact as one plain sentence for both sides, without its subject."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what happened")
+
+
+class Unknown(Fact):
+    """A fact whose name this version does not know: kept and shown, never dropped."""
+
+    called: str
+    body: bytes
+
+    name: ClassVar[str] = "unknown"
+
+    def says(self) -> str:
+        return f"{self.called}, which this version of Détente cannot read"
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A fact in the ledger: where it stands, when it was written down, and who caused it."""
+
+    position: int
+    at: Instant
+    by: str
+    fact: Fact
+
+    @property
+    def name(self) -> str:
+        return self.fact.called if isinstance(self.fact, Unknown) else self.fact.name
+
+    @property
+    def about(self) -> Subject:
+        return self.fact.about
+
+
+F = TypeVar("F", bound=type[Fact])
+
+_classes: dict[str, type[Fact]] = {}
+_decoders: dict[str, Callable[[bytes], Any]] = {}
+_encoder = msgspec.json.Encoder()
+
+
+def named(name: str) -> Callable[[F], F]:
+    """Give a fact the name it has on disk, for good: `slice.past_tense`."""
+
+    def register(cls: F) -> F:
+        if name in _classes and _classes[name].__qualname__ != cls.__qualname__:
+            raise ValueError(f"two facts are called {name}: {_classes[name]} and {cls}")
+        cls.name = name
+        _classes[name] = cls
+        _decoders[name] = msgspec.json.Decoder(cls).decode
+        return cls
+
+    return register
+
+
+def known() -> dict[str, type[Fact]]:
+    """Every fact this version can read, by its name on disk."""
+    return dict(_classes)
+
+
+def encode(fact: Fact) -> bytes:
+    """The body as it stands on disk: JSON, so that people and other programs can read it."""
+    if isinstance(fact, Unknown):
+        return fact.body
+    return _encoder.encode(fact)
+
+
+def decode(name: str, body: bytes, about: Subject) -> Fact:
+    """The fact again. An unknown name comes back as `Unknown`, never as an error."""
+    read = _decoders.get(name)
+    if read is None:
+        return Unknown(about=about, called=name, body=body)
+    fact: Fact = read(body)
+    return fact
+
+
+def kind(subject: Subject) -> str:
+    """`check` of `check:cardpay`."""
+    return subject.partition(":")[0]
+
+
+def plain(subject: Subject) -> str:
+    """`cardpay` of `check:cardpay`."""
+    return subject.partition(":")[2]

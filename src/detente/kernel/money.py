@@ -1,0 +1,59 @@
+"""How much, in which currency?
+
+Amounts are whole minor units (cents), never floats, so sums are exact. The number of digits after
+the point follows ISO 4217.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+# ISO 4217 currencies whose minor unit is not a hundredth.
+_DIGITS = {
+    **dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+
+
+class Money(msgspec.Struct, frozen=True, order=True):
+    """An exact amount: `minor` whole minor units of the ISO 4217 `currency`."""
+
+    minor: int
+    currency: str
+
+    def __str__(self) -> str:
+        digits = _DIGITS.get(self.currency, 2)
+        whole = Decimal(self.minor).scaleb(-digits)
+        return f"{whole:,.{digits}f} {self.currency}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+    def __add__(self, other: Money) -> Money:
+        if other.currency != self.currency:
+            raise ValueError(f"cannot add {other.currency} to {self.currency}")
+        return Money(self.minor + other.minor, self.currency)
+
+
+def money(amount: str | int | Decimal, currency: str) -> Money:
+    """'19.90', 'EUR' → 1990 minor units. ValueError if the amount has more digits than coins exist."""
+    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+        raise ValueError(f"{currency!r} is not an ISO 4217 code such as EUR")
+    try:
+        minor = Decimal(amount).scaleb(_DIGITS.get(currency, 2))
+    except InvalidOperation:
+        raise ValueError(f"{amount!r} is not an amount such as 19.90") from None
+    if not minor.is_finite() or minor != minor.to_integral_value():
+        raise ValueError(f"{amount} {currency} has more digits than {currency} has coins for")
+    return Money(int(minor), currency)
+
+
+def total(amounts: Iterable[Money]) -> tuple[Money, ...]:
+    """One sum a currency, in the order of the currencies' codes."""
+    sums: dict[str, int] = {}
+    for each in amounts:
+        sums[each.currency] = sums.get(each.currency, 0) + each.minor
+    return tuple(Money(minor, currency) for currency, minor in sorted(sums.items()))

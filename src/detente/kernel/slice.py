@@ -1,0 +1,133 @@
+"""What does a slice add to the app?
+
+A card lists it: what people may write in `detente.yaml`, the spans and rows it makes of facts, the
+pages, panels and levers it shows, the effects it runs. Cards hold nouns and no logic, and whoever
+holds the cards (`detente.slices`) holds the whole product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from detente.kernel.catalogue import Mistake
+from detente.kernel.clock import Instant
+from detente.kernel.fact import Fact, Subject, Tone
+from detente.kernel.money import Money
+from detente.kernel.spans import SpanKind
+from detente.kernel.views import Projection
+
+if TYPE_CHECKING:
+    from detente.kernel.node import Node
+
+
+class NotFound(Exception):
+    """There is nothing of that name here."""
+
+
+class Refused(Exception):
+    """A lever could not be pulled; the message says why and what to do instead."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One question put to a page: what stood in its path and behind the `?`."""
+
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer, shown as HTML and, with `.json` behind its path, to programs."""
+
+    path: str  # "/work/calls/{call}"
+    title: str
+    answer: Callable[[Node, Ask], msgspec.Struct]  # raises NotFound
+    template: str  # "work/call.html": the slice's own `templates/call.html`
+    in_menu: bool = False
+    hears: tuple[str, ...] = ()  # facts that change the answer; an open page then updates itself
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a slice shows about a subject, wherever that subject is shown."""
+
+    title: str
+    kinds: tuple[str, ...]  # kinds of subject: "vendor", "route", …
+    answer: Callable[[Node, Subject], msgspec.Struct | None]  # None: nothing to show
+    template: str
+
+
+class Pull(msgspec.Struct, frozen=True):
+    """Somebody pulls a lever: on what, who, when, and what they filled in."""
+
+    about: Subject
+    by: str
+    at: Instant
+    form: Any  # of the type the lever names
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """The form of a lever that asks for nothing."""
+
+
+@dataclass(frozen=True)
+class Lever:
+    """One thing people can do about a subject: one decision, one fact, asked for by name.
+
+    From this one record come the button on the page, the command in the terminal and the address
+    programs post to. Fields of `form` become form fields and options, their names the labels.
+    """
+
+    name: str  # "work.hold"
+    label: str  # "Hold": what stands on the button
+    explains: str  # one sentence: what will happen
+    kinds: tuple[str, ...]
+    decide: Callable[[Node, Pull], Sequence[Fact]]  # raises Refused
+    offered: Callable[[Node, Subject], bool] = lambda _node, _subject: True
+    form: type[msgspec.Struct] = Nothing
+    tone: Tone = "plain"
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """One line on *Now*: what is the matter, with what, since when, who has it, what it costs."""
+
+    tone: Tone
+    about: Subject
+    sentence: str
+    since: Instant | None = None
+    held_by: str | None = None
+    costs: tuple[Money, ...] = ()
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The part that reaches outside: runs as long as the node does, restarted if it stumbles."""
+
+    name: str
+    run: Callable[[Node], Awaitable[None]]
+    wanted: Callable[[Node], bool] = lambda _node: True
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The card."""
+
+    noun: str
+    question: str
+    settings: type[msgspec.Struct]
+    mistakes: Callable[[Any, Any], Sequence[Mistake]] | None = None  # (settings, catalogue) → mistakes
+    projection: Projection | None = None
+    spans: tuple[SpanKind, ...] = ()
+    signs: Callable[[Node], Sequence[Sign]] | None = None
+    pages: tuple[Page, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    levers: tuple[Lever, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    commands: str | None = None  # "detente.work.cli:work", loaded when asked for
+    facts: str = ""  # the module in detente.facts; by default named like the slice
+    docs: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,104 @@
+"""What do the facts add up to?
+
+Projections fold facts into rows. The rows live in a file of their own beside the ledger, may be
+thrown away at any time and are then folded again (`detente ledger rebuild`): rebuilt equals live,
+because one code path does both. How far the views have read is written in the same transaction as
+the rows, so a crash neither repeats nor forgets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from detente.kernel.fact import Recorded
+from detente.kernel.ledger import Ledger
+
+Rows = apsw.Connection
+"""Where a projection writes and a query reads: plain SQL."""
+
+_BATCH = 2_000
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Tables, and the function that keeps them. `hears` names the facts it is called with."""
+
+    noun: str
+    tables: str  # SQL that creates them; every table's name starts with the noun
+    hears: tuple[str, ...]
+    fold: Callable[[Rows, Recorded], None]
+
+    def shape(self) -> str:
+        """Changes when the tables or the folding change their text; the rows are then made anew."""
+        return hashlib.sha256(f"{self.tables}{self.hears}".encode()).hexdigest()[:16]
+
+
+class Views:
+    """The rows of all projections, and how far they have read."""
+
+    def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
+        self.rows = apsw.Connection(str(path))
+        self.rows.execute("pragma journal_mode=wal; pragma synchronous=off; pragma busy_timeout=5000")
+        self._projections = tuple(projections)
+        self._hearers: dict[str, list[Projection]] = {}
+        for each in self._projections:
+            for name in each.hears:
+                self._hearers.setdefault(name, []).append(each)
+        if self._shape_on_disk() != self._shape():
+            self._start_over()
+
+    @property
+    def position(self) -> int:
+        """The newest fact these rows know of."""
+        for (position,) in self.rows.execute("select position from views_read"):
+            return int(position)
+        return 0
+
+    def catch_up(self, ledger: Ledger) -> int:
+        """Fold everything that is new; answers with the position reached."""
+        position = self.position
+        while batch := list(ledger.read(after=position, limit=_BATCH)):
+            self._fold(batch)
+            position = batch[-1].position
+        return position
+
+    def rebuild(self, ledger: Ledger) -> int:
+        """Forget every row and fold the whole ledger again."""
+        self._start_over()
+        return self.catch_up(ledger)
+
+    def close(self) -> None:
+        self.rows.close()
+
+    def _fold(self, batch: Sequence[Recorded]) -> None:
+        with self.rows:
+            for recorded in batch:
+                for projection in self._hearers.get(recorded.name, ()):
+                    projection.fold(self.rows, recorded)
+            self.rows.execute("update views_read set position = ?", (batch[-1].position,))
+
+    def _shape(self) -> str:
+        return ",".join(f"{each.noun}:{each.shape()}" for each in self._projections)
+
+    def _shape_on_disk(self) -> str | None:
+        try:
+            for (shape,) in self.rows.execute("select shape from views_read"):
+                return str(shape)
+        except apsw.SQLError:
+            return None
+        return None
+
+    def _start_over(self) -> None:
+        with self.rows:
+            ours = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            for (table,) in list(self.rows.execute(ours)):
+                self.rows.execute(f'drop table "{table}"')
+            self.rows.execute("create table views_read(position integer, shape text)")
+            self.rows.execute("insert into views_read values (0, ?)", (self._shape(),))
+            for each in self._projections:
+                self.rows.execute(each.tables)
