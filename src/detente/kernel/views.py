@@ -32,10 +32,11 @@ class Projection:
     tables: str  # SQL that creates them; every table's name starts with the noun
     hears: tuple[str, ...]
     fold: Callable[[Rows, Recorded], None]
+    version: int = 1  # goes up when the folding changes its mind
 
     def shape(self) -> str:
-        """Changes when the tables or the folding change their text; the rows are then made anew."""
-        return hashlib.sha256(f"{self.tables}{self.hears}".encode()).hexdigest()[:16]
+        """Changes with the tables, the facts heard or the version; the rows are then made anew."""
+        return hashlib.sha256(f"{self.tables}{self.hears}{self.version}".encode()).hexdigest()[:16]
 
 
 class Views:
@@ -76,11 +77,14 @@ class Views:
         self.rows.close()
 
     def _fold(self, batch: Sequence[Recorded]) -> None:
+        """All of the batch or nothing. Writing the position first keeps a second process out."""
         with self.rows:
-            for recorded in batch:
-                for projection in self._hearers.get(recorded.name, ()):
-                    projection.fold(self.rows, recorded)
+            before = self.position
             self.rows.execute("update views_read set position = ?", (batch[-1].position,))
+            for recorded in batch:
+                if recorded.position > before:
+                    for projection in self._hearers.get(recorded.name, ()):
+                        projection.fold(self.rows, recorded)
 
     def _shape(self) -> str:
         return ",".join(f"{each.noun}:{each.shape()}" for each in self._projections)

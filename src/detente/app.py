@@ -1,0 +1,329 @@
+"""How does a node come to life?
+
+Opens the ledger, folds the views, mounts pages and levers, starts effects. Knows slices only by
+their cards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import apsw
+import msgspec
+from msgspec import Meta
+
+import detente
+from detente.facts.node import Started, Stopped
+from detente.kernel import spans
+from detente.kernel.catalogue import Catalogue, Mistake, Service, Team, Vendor
+from detente.kernel.clock import Clock, SystemClock, seconds_between
+from detente.kernel.config import Address, Url, load
+from detente.kernel.ledger import Ledger, LedgerError, Query
+from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.network import Network, RealNetwork
+from detente.kernel.node import CannotStart, Node
+from detente.kernel.slice import Effect, Lever, Page, Slice
+from detente.kernel.views import Views
+from detente.slices import CARDS
+
+if TYPE_CHECKING:
+    from detente.kernel.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+
+class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the pages are."""
+
+    listen: Annotated[Address, Meta(description="where the pages are served")] = Address(
+        "127.0.0.1:3383"
+    )
+    address: Annotated[
+        Url | None, Meta(description="how people reach the pages, for links in mails")
+    ] = None
+    trust_network: Annotated[
+        bool,
+        Meta(
+            description="true if everybody who can reach `listen` may see and do everything, for"
+            " example behind a proxy that signs people on"
+        ),
+    ] = False
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands in `detente.yaml`."""
+
+    name: Annotated[str, Meta(description="your team's or company's name")] = "Détente"
+    ledger: Annotated[str, Meta(description="the ledger's file, relative to this one")] = "detente.db"
+    web: Web = Web()
+    teams: Mapping[str, Team] = {}
+    vendors: Mapping[str, Vendor] = {}
+    services: Mapping[str, Service] = {}
+
+
+def declared_type(cards: Sequence[Slice] = CARDS) -> type[Declared]:
+    """`Declared` with a section for each slice."""
+    sections = [(card.noun, card.settings, card.settings()) for card in cards]
+    made = msgspec.defstruct(
+        "Declared",
+        sections,
+        bases=(Declared,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+    made.__doc__ = Declared.__doc__
+    return cast("type[Declared]", made)
+
+
+def load_declared(path: Path, environ: Mapping[str, str] | None = None) -> Declared:
+    """What people declared. Raises ConfigErrors with every mistake at once."""
+    environ = os.environ if environ is None else environ
+    return load(path, declared_type(), environ=environ, cross=mistakes)
+
+
+def mistakes(declared: Declared) -> Iterator[Mistake]:
+    """What is wrong between sections that are each right."""
+    catalogue = catalogue_of(declared)
+    yield from catalogue.mistakes()
+    for card in CARDS:
+        if card.mistakes is not None:
+            yield from card.mistakes(getattr(declared, card.noun), catalogue)
+    if not declared.web.trust_network and not _is_loopback(declared.web.listen.host):
+        says = (
+            "others could reach this address, and there is no sign-on yet: listen on 127.0.0.1, or"
+            " say `trust_network: true` if a proxy in front signs people on"
+        )
+        yield Mistake(("web", "listen"), says)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def catalogue_of(declared: Declared) -> Catalogue:
+    return Catalogue(teams=declared.teams, vendors=declared.vendors, services=declared.services)
+
+
+def pages_of(cards: Iterable[Slice] = CARDS) -> list[Page]:
+    """The kernel's own pages, then each slice's."""
+    from detente.kernel.web.faces import now_page, subject_page, timeline_page
+
+    own = [now_page(), timeline_page(), subject_page()]
+    return [*own, *(page for card in cards for page in card.pages)]
+
+
+def levers_of(cards: Iterable[Slice] = CARDS) -> list[Lever]:
+    return [lever for card in cards for lever in card.levers]
+
+
+def ledger_path(declared: Declared, home: Path) -> Path:
+    return home / declared.ledger
+
+
+def open_views(ledger: Ledger, path: Path | str, cards: Sequence[Slice] = CARDS) -> Views:
+    """The views of these slices, caught up; folded anew where the file is no use."""
+    kinds = [kind for card in cards for kind in card.spans]
+    projections = [spans.projection(kinds)]
+    projections += [card.projection for card in cards if card.projection is not None]
+    try:
+        views = Views(path, projections)
+        views.catch_up(ledger)
+    except (apsw.CorruptError, apsw.NotADBError):
+        log.warning("%s was damaged; it is folded again from the ledger", path)
+        _remove(path)
+        views = Views(path, projections)
+        views.catch_up(ledger)
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
+        raise CannotStart(
+            f"{path} cannot be written ({error}). Give this user the right to, or free some space."
+        ) from error
+    return views
+
+
+def _remove(path: Path | str) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def views_path(ledger: Path) -> Path:
+    return ledger.with_suffix(".views")
+
+
+def token_for(ledger: Path) -> str:
+    """What programs on this machine show to be let in; only this user can read the file."""
+    path = ledger.with_suffix(".token")
+    with suppress(FileNotFoundError):
+        return path.read_text().strip()
+    token = secrets.token_urlsafe(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(token)
+    return token
+
+
+def put_together(
+    declared: Declared,
+    *,
+    ledger: Ledger,
+    views: Views,
+    clock: Clock,
+    chance: random.Random,
+    network: Network,
+    token: str = "",
+    cards: Sequence[Slice] = CARDS,
+) -> Node:
+    """A node out of its parts, nothing started."""
+    listen = declared.web.listen
+    return Node(
+        clock=clock,
+        chance=chance,
+        network=network,
+        ledger=ledger,
+        views=views,
+        catalogue=catalogue_of(declared),
+        cards=tuple(cards),
+        declared={card.noun: getattr(declared, card.noun) for card in cards},
+        address=str(declared.web.address or f"http://{listen}").rstrip("/"),
+        token=token,
+        name=declared.name,
+    )
+
+
+@asynccontextmanager
+async def opened(declared: Declared, home: Path) -> AsyncIterator[Node]:
+    """The real node on this machine, its ledger open for writing, nothing started yet."""
+    path = ledger_path(declared, home)
+    clock = SystemClock()
+    ledger = SqliteLedger(path, clock=clock, holder=f"detente up ({declared.web.listen})")
+    try:
+        views = open_views(ledger, views_path(path))
+        ledger.on_commit(lambda: _keep_up(views, ledger))
+        network = RealNetwork()
+        try:
+            yield put_together(
+                declared,
+                ledger=ledger,
+                views=views,
+                clock=clock,
+                chance=random.SystemRandom(),
+                network=network,
+                token=token_for(path),
+            )
+        finally:
+            await network.close()
+            views.close()
+    finally:
+        await ledger.close()
+
+
+def _keep_up(views: Views, ledger: Ledger) -> None:
+    views.catch_up(ledger)
+
+
+@asynccontextmanager
+async def looking(declared: Declared, home: Path) -> AsyncIterator[Node]:
+    """The same node for looking only: while none runs, or beside one that does."""
+    path = ledger_path(declared, home)
+    if not path.exists():
+        raise CannotStart(f"There is no ledger at {path} yet. Start a node with `detente up`.")
+    ledger = SqliteLedger(path, clock=SystemClock(), read_only=True)
+    views = open_views(ledger, ":memory:")
+    try:
+        yield put_together(
+            declared,
+            ledger=ledger,
+            views=views,
+            clock=SystemClock(),
+            chance=random.SystemRandom(),
+            network=RealNetwork(),
+        )
+    finally:
+        views.close()
+        await ledger.close()
+
+
+async def serve(node: Node, listen: Address) -> tuple[WebServer, int]:
+    """Open the pages; answers with the port, which matters when 0 was asked for."""
+    from detente.kernel.web.server import WebServer, application
+
+    site = application(
+        node, pages_of(node.cards), levers_of(node.cards), address=node.address, token=node.token
+    )
+    server = WebServer(site)
+    return server, await server.start(listen.host, listen.port)
+
+
+async def run(node: Node, stop: asyncio.Event) -> None:
+    """Keep every effect going until asked to stop. CannotStart ends it at once."""
+    began = node.clock.now()
+    await _note_start(node)
+    effects = [effect for card in node.cards for effect in card.effects if effect.wanted(node)]
+    tasks = [asyncio.create_task(keep_going(node, effect), name=effect.name) for effect in effects]
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        ended, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        for task in (waiting, *tasks):
+            task.cancel()
+        await asyncio.gather(waiting, *tasks, return_exceptions=True)
+        ran_for = seconds_between(began, node.clock.now())
+        with suppress(LedgerError):
+            await node.record(Stopped(about="node:here", ran_for=ran_for), by="detente")
+
+
+async def _note_start(node: Node) -> None:
+    last: Any = None
+    for last in node.ledger.read(Query(names=("node.*",)), backwards=True, limit=1):
+        pass
+    crashed = last is not None and isinstance(last.fact, Started)
+    started = Started(about="node:here", version=detente.__version__, unannounced_end=crashed)
+    await node.record(started, by="detente")
+
+
+_PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before an effect that stumbled is started again
+
+
+async def keep_going(node: Node, effect: Effect) -> None:
+    """Run an effect for ever; one that stumbles is started again and does not pull others down."""
+    stumbles = 0
+    while True:
+        try:
+            await effect.run(node)
+        except CannotStart:
+            raise
+        except Exception as error:  # noqa: BLE001 - one effect must not end the node
+            cannot = _cannot_start(error)
+            if cannot is not None:
+                raise cannot from error
+            log.error("%s stumbled and starts again: %s", effect.name, _whole(error))
+            log.debug("where it stumbled", exc_info=error)
+        await asyncio.sleep(_PATIENCE[min(stumbles, len(_PATIENCE) - 1)])
+        stumbles += 1
+
+
+def _cannot_start(error: BaseException) -> CannotStart | None:
+    """A CannotStart inside a task group comes out in an ExceptionGroup."""
+    if isinstance(error, CannotStart):
+        return error
+    for inner in getattr(error, "exceptions", ()):
+        found = _cannot_start(inner)
+        if found:
+            return found
+    return None
+
+
+def _whole(error: BaseException) -> str:
+    inner = getattr(error, "exceptions", None)
+    if inner:
+        return "; ".join(_whole(each) for each in inner)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,27 @@
+"""What can happen to a promise."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from detente.kernel.clock import lasting
+from detente.kernel.fact import Fact, Subject, Tone, named
+
+
+@named("sla.promise_broken")
+class PromiseBroken(Fact, frozen=True, kw_only=True):
+    """More downtime than the whole period allows: the target can no longer be met."""
+
+    vendor: Subject
+    period: str  # "2026-11"
+    target: float  # a fraction
+    down: float  # seconds so far
+    allowed: float  # seconds in the whole period
+
+    tone: ClassVar[Tone] = "bad"
+
+    def says(self) -> str:
+        return (
+            f"was broken for {self.period}: {lasting(self.down)} down,"
+            f" {lasting(self.allowed)} allowed at {self.target:.4%}"
+        )

@@ -1,0 +1,302 @@
+"""How is the ledger kept in one file?
+
+SQLite with a write-ahead log, `synchronous=FULL`, one thread that writes and groups whoever waits
+into one commit, and a connection of its own for reading on the event loop. What `append` has answered
+has been synced to the disk; what `read` and `follow` show has been, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from detente.kernel.clock import Clock, Seconds
+from detente.kernel.fact import Fact, Recorded, Unknown, encode
+from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt
+from detente.kernel.ledger import asking, file
+from detente.kernel.ledger.holder import Hold
+from detente.kernel.ledger.writing import Append, Line, Outcome, Pen, refuse_closed
+
+_GROUP = 4_096  # appends in one commit
+_BATCH = 1_000  # facts in one batch of a follower
+_QUIET: Seconds = 0.05  # after so much silence a storm is over
+_LOOK_AGAIN: Seconds = 0.25  # a reader beside the node hears of no commits: it looks
+
+
+class SqliteLedger:
+    """A ledger in one SQLite file, written by one process, used from one event loop."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        clock: Clock,
+        writer: Literal["thread", "inline"] = "thread",
+        holder: str = "",
+        read_only: bool = False,
+        patience: Seconds = 5.0,
+    ) -> None:
+        """`patience`: how long to wait for another program that has locked the file."""
+        in_memory = str(path) == ":memory:"
+        self.path = Path(path) if in_memory else Path(path).absolute()
+        self._clock = clock
+        self._closed = False
+        self._hold: Hold | None = None
+        self._pen: Pen | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
+        self._reading = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._followers: set[asyncio.Event] = set()
+        if in_memory:
+            self._reader = file.in_memory()
+            self._pen = Pen(self._reader, self.path)
+        elif read_only:
+            self._reader = file.open_for_reading(self.path, patience)
+        else:
+            self._open_for_writing(holder, patience)
+        self._published = self._pen.head if self._pen else 0
+        self._newest = self._pen.newest if self._pen else 0
+        if self._pen and writer == "thread" and not in_memory:
+            self._thread = threading.Thread(target=self._keep_writing, name="ledger", daemon=True)
+            self._thread.start()
+
+    def _open_for_writing(self, holder: str, patience: Seconds) -> None:
+        self.path = self.path.resolve()  # one file by two names is still one file
+        try:
+            self._hold = Hold(self.path, self._clock.now(), holder)
+        except OSError as error:
+            raise file.unusable(self.path, error) from error
+        try:
+            connection = file.open_for_writing(self.path, patience)
+            self._pen = Pen(connection, self.path)
+            self._reader = file.open_for_reading(self.path, patience)
+        except apsw.Error as error:
+            self._hold.let_go()
+            raise file.explained(error, self.path) from error
+        except LedgerError:
+            self._hold.let_go()
+            raise
+
+    # Writing
+
+    async def append(
+        self,
+        facts: Sequence[Fact],
+        *,
+        by: str,
+        condition: Condition | None = None,
+        key: str | None = None,
+        attach: Mapping[int, bytes] | None = None,
+        reader: tuple[str, int] | None = None,
+    ) -> Receipt:
+        """See `Ledger.append`.
+
+        Without facts it moves the reader and answers with the head, as first and as last. Whoever
+        stops waiting (is cancelled) does not stop the write.
+        """
+        for index in attach or ():
+            if not 0 <= index < len(facts):
+                raise ValueError(f"attach names fact {index}, but there are {len(facts)}")
+        self._newest = at = max(self._clock.now(), self._newest)
+        return await self._ask(
+            Append(
+                lines=[_line(fact) for fact in facts],
+                at=at,
+                by=by,
+                condition=condition,
+                key=key,
+                attach=attach,
+                reader=reader,
+            )
+        )
+
+    async def expire(self, positions: Sequence[int]) -> None:
+        """See `Ledger.expire`. Positions that have no attachment are passed over."""
+        await self._ask(Append(lines=(), expire=tuple(positions)))
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call this in the loop after each commit, before anybody hears of it.
+
+        Views catch up here, so that whoever awaits an append or follows finds them up to date.
+        """
+        self._callbacks.append(callback)
+
+    async def _ask(self, append: Append) -> Receipt:
+        if self._closed:
+            raise refuse_closed(self.path)
+        if self._pen is None:
+            raise LedgerError(f"{self.path} was opened for reading only. Open it for writing.")
+        if self._thread is None:
+            (outcome,) = self._pen.write([append])
+            self._publish(self._pen.head)
+            self._wake()
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        append.answer = self._running_loop().create_future()
+        self._asked.put(append)
+        return await append.answer
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None and self._loop.is_running():
+                raise LedgerError(f"{self.path} is in use by another event loop of this process.")
+            self._loop = loop
+        return loop
+
+    def _keep_writing(self) -> None:
+        """The writer thread: take whoever waits, commit once, tell them all at once."""
+        pen = self._pen
+        assert pen is not None
+        going_on = True
+        while going_on:
+            group, going_on = self._gather(_QUIET if pen.has_tail else None)
+            outcomes = pen.write(group) if group else []
+            if pen.has_tail and not (group and going_on):
+                pen.index_tail()
+            if not going_on:
+                pen.connection.close()
+            if group:
+                self._tell(group, outcomes, pen.head)
+
+    def _gather(self, patience: Seconds | None) -> tuple[list[Append], bool]:
+        """Everybody who waits, and whether anybody else may come. Nobody if it stays quiet."""
+        group: list[Append] = []
+        try:
+            asked = self._asked.get(timeout=patience)
+            while asked is not None:
+                group.append(asked)
+                if len(group) == _GROUP:
+                    return group, True
+                asked = self._asked.get_nowait()
+        except queue.Empty:
+            return group, True
+        return group, False
+
+    def _tell(self, group: list[Append], outcomes: list[Outcome], head: int) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(self._settle, group, outcomes, head)
+        except RuntimeError:  # the loop has been closed: nobody waits any more
+            return
+
+    def _settle(self, group: list[Append], outcomes: list[Outcome], head: int) -> None:
+        """In the loop: callbacks first, then whoever appended, then whoever follows."""
+        self._publish(head)
+        for each, outcome in zip(group, outcomes, strict=True):
+            answer = each.answer
+            if answer is None or answer.done():
+                continue
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+        self._wake()
+
+    def _publish(self, head: int) -> None:
+        if head == self._published:
+            return
+        self._published = head
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001  the facts are on disk whatever a view makes of them
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": f"{callback} failed after a commit", "exception": error}
+                )
+
+    def _wake(self) -> None:
+        for follower in self._followers:
+            follower.set()
+
+    # Reading
+
+    def read(
+        self,
+        query: Query = EVERYTHING,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        limit: int | None = None,
+        backwards: bool = False,
+    ) -> Iterator[Recorded]:
+        """See `Ledger.read`. Backwards the newest comes first."""
+        return asking.pages(self._fetch, query, after, until, limit, backwards)
+
+    async def follow(
+        self, query: Query = EVERYTHING, *, after: int = 0
+    ) -> AsyncIterator[list[Recorded]]:
+        """See `Ledger.follow`. Ends when the ledger is closed."""
+        news = asyncio.Event()
+        self._followers.add(news)
+        try:
+            while not self._closed:
+                news.clear()
+                head = self.head()
+                batch = list(self.read(query, after=after, until=head, limit=_BATCH))
+                after = batch[-1].position if len(batch) == _BATCH else max(after, head)
+                if batch:
+                    yield batch
+                elif self._pen:
+                    await news.wait()
+                else:
+                    await asyncio.sleep(_LOOK_AGAIN)
+        finally:
+            self._followers.discard(news)
+
+    def head(self) -> int:
+        return self._published if self._pen else asking.reach(self._fetch)[0]
+
+    def attachment(self, position: int) -> bytes | None:
+        found = self._fetch("select body from attachment where position = ?", (position,))
+        return found[0][0] if found else None  # type: ignore[return-value]
+
+    def read_by(self, reader: str) -> int:
+        found = self._fetch("select position from reader where name = ?", (reader,))
+        return found[0][0] if found else 0
+
+    def _fetch(self, sql: str, given: tuple[object, ...]) -> list[asking.Row]:
+        if self._closed:
+            raise refuse_closed(self.path)
+        try:
+            with self._reading:
+                return self._reader.execute(sql, given).fetchall()  # type: ignore[arg-type]
+        except apsw.Error as error:
+            raise file.explained(error, self.path) from error
+
+    # Closing
+
+    async def close(self) -> None:
+        """See `Ledger.close`. Followers end, whoever still waits is answered first."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread:
+            await self._last_commit(self._thread)
+        self._reader.close()
+        if self._pen:
+            self._pen.connection.close()
+        if self._hold:
+            self._hold.let_go()
+        self._wake()
+
+    async def _last_commit(self, thread: threading.Thread) -> None:
+        self._running_loop()
+        self._asked.put(None)
+        await asyncio.to_thread(thread.join)
+
+
+def _line(fact: Fact) -> Line:
+    name = fact.called if isinstance(fact, Unknown) else fact.name
+    return name, fact.about, encode(fact)

@@ -1,0 +1,160 @@
+"""How do we reach somebody else's machine?
+
+Everything that leaves the node goes through a `Network` that was handed in, so the same code runs
+against the simulated world. What matters to callers is not only that a call failed but whether the
+other side may have acted on it: `NotReached` means it never got there, `NoAnswer` that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from detente.kernel.clock import Seconds, lasting
+
+if TYPE_CHECKING:
+    import aiohttp
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the other side answered."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class NotReached(Exception):
+    """The call never got there, so it is safe to send it again."""
+
+
+class NoAnswer(Exception):
+    """It was sent and no answer came: the other side may or may not have acted on it."""
+
+
+class MailServer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where mail is handed over. `tls`: none, starttls (asked for after connecting) or implicit."""
+
+    host: str
+    port: int = 587
+    user: str | None = None
+    password: str | None = None
+    tls: str = "starttls"
+
+
+class Network(Protocol):
+    """The ways out."""
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: Seconds = 10.0,
+    ) -> Reply:
+        """One HTTP request, redirects not followed. Raises NotReached or NoAnswer."""
+        ...
+
+    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+        """Hand a mail over. Returns once the server took it; raises NotReached or NoAnswer."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+MAX_REPLY = 10 * 1024 * 1024  # bytes; more than this is not an answer to a business call
+
+
+class RealNetwork:
+    """HTTP by aiohttp, mail by aiosmtplib."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: Seconds = 10.0,  # noqa: ASYNC109 - it decides between NotReached and NoAnswer
+    ) -> Reply:
+        import aiohttp
+
+        trail: dict[str, Any] = {}
+        request = self._open().request(
+            method, url, headers=headers, data=body or None, allow_redirects=False,
+            trace_request_ctx=trail,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(timeout), request as response:
+                content = await response.content.read(MAX_REPLY)
+                pairs = tuple((name, value) for name, value in response.headers.items())
+                return Reply(response.status, pairs, content)
+        except TimeoutError:
+            if trail.get("sent"):
+                raise NoAnswer(f"no answer within {lasting(timeout)}") from None
+            raise NotReached(f"no connection within {lasting(timeout)}") from None
+        except aiohttp.InvalidURL:
+            raise NotReached(f"{url} is not an address") from None
+        except (aiohttp.ClientError, OSError) as error:
+            if trail.get("sent"):
+                raise NoAnswer(f"the connection broke before an answer came ({_why(error)})") from error
+            raise NotReached(f"no connection: {_why(error)}") from error
+
+    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+        import aiosmtplib
+
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=server.host,
+                port=server.port,
+                username=server.user,
+                password=server.password,
+                use_tls=server.tls == "implicit",
+                start_tls=server.tls == "starttls",
+                timeout=15,
+            )
+        except aiosmtplib.SMTPReadTimeoutError as error:
+            raise NoAnswer(f"{server.host} did not say whether it took the mail") from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            where = f"{server.host}:{server.port}"
+            raise NotReached(f"the mail server {where} did not take it: {_why(error)}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            trace = aiohttp.TraceConfig()
+
+            async def sent(_session: object, context: Any, _params: object) -> None:
+                if context.trace_request_ctx is not None:
+                    context.trace_request_ctx["sent"] = True
+
+            trace.on_request_headers_sent.append(sent)
+            self._session = aiohttp.ClientSession(
+                trace_configs=[trace],
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=5),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            )
+        return self._session
+
+
+def _why(error: BaseException) -> str:
+    said = getattr(error, "os_error", None) or error
+    reason = getattr(said, "strerror", None) or str(said) or type(said).__name__
+    return reason.splitlines()[0]

@@ -1,0 +1,117 @@
+"""What is every page, lever and effect handed?
+
+The node is one running Détente: its clock, chance and network, the ledger with the views folded from
+it, and what people declared. It is put together in `detente.app` and handed down; nothing here is global.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from detente.kernel.catalogue import Catalogue
+from detente.kernel.clock import Clock
+from detente.kernel.fact import Fact, Recorded, Subject
+from detente.kernel.ledger import Condition, Ledger, Query, Receipt
+from detente.kernel.network import Network
+from detente.kernel.slice import Slice
+from detente.kernel.views import Rows, Views
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class CannotStart(Exception):
+    """The node cannot work as it was asked to; the message says why and what to do."""
+
+
+@dataclass
+class Node:
+    """One running Détente."""
+
+    clock: Clock
+    chance: random.Random
+    network: Network
+    ledger: Ledger
+    views: Views
+    catalogue: Catalogue
+    cards: tuple[Slice, ...]
+    declared: Mapping[str, Any]  # settings by noun
+    address: str = "http://127.0.0.1:3383"
+    token: str = ""
+    name: str = "Détente"
+    parts: dict[type, Any] = field(default_factory=dict)
+    """Running machinery that a slice's levers must reach (its breakers, its prober), by type."""
+
+    @property
+    def rows(self) -> Rows:
+        """The folded rows: what queries read."""
+        return self.views.rows
+
+    def settings(self, kind: type[S]) -> S:
+        """What people declared for the slice whose settings are of this type."""
+        for declared in self.declared.values():
+            if isinstance(declared, kind):
+                return declared
+        raise LookupError(f"no slice has settings of type {kind.__name__}")
+
+    def part(self, kind: type[S] | type[Any]) -> Any:
+        """The running part of that type, or None while it is not running (or not in this process)."""
+        return self.parts.get(kind)
+
+    def title(self, subject: Subject) -> str:
+        """What people call it."""
+        return self.catalogue.title(subject)
+
+    async def record(
+        self,
+        *facts: Fact,
+        by: str,
+        condition: Condition | None = None,
+        key: str | None = None,
+        attach: Mapping[int, bytes] | None = None,
+        reader: tuple[str, int] | None = None,
+    ) -> Receipt:
+        """Append to the ledger; when this returns, the views know it too."""
+        receipt = await self.ledger.append(
+            facts, by=by, condition=condition, key=key, attach=attach, reader=reader
+        )
+        self.views.catch_up(self.ledger)
+        return receipt
+
+    async def react(
+        self,
+        reader: str,
+        names: Sequence[str],
+        decide: Callable[[Recorded], Sequence[Fact] | Awaitable[Sequence[Fact]]],
+    ) -> None:
+        """Follow facts and record what `decide` makes of each, once, crash or no crash.
+
+        How far was read is written together with the facts decided on; a crash in between repeats
+        the decision and never its outcome.
+        """
+        done = self.ledger.read_by(reader)
+        async for batch in self.follow(names, after=done):
+            for recorded in batch:
+                decided = decide(recorded)
+                facts = await decided if isinstance(decided, Awaitable) else decided
+                if facts:
+                    key = f"{reader}@{recorded.position}"
+                    at = (reader, recorded.position)
+                    await self.record(*facts, by=f"detente:{reader}", key=key, reader=at)
+                done = recorded.position
+            if self.ledger.read_by(reader) < done:
+                await self.ledger.append((), by=f"detente:{reader}", reader=(reader, done))
+
+    async def follow(self, names: Sequence[str], *, after: int) -> AsyncIterator[list[Recorded]]:
+        """Facts of these names as they come; the views have read them before you do."""
+        follow = cast(
+            "AsyncIterator[list[Recorded]]",
+            self.ledger.follow(Query(names=tuple(names)), after=after),
+        )
+        async for batch in follow:
+            self.views.catch_up(self.ledger)
+            yield batch

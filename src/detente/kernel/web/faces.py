@@ -1,0 +1,399 @@
+"""Is everything all right; what happened; and what about this one?
+
+The three pages the kernel itself answers, out of what every slice's card offers: signs, panels,
+levers, and the facts in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from detente.kernel import spans
+from detente.kernel.clock import Instant, later
+from detente.kernel.fact import Fact, Recorded, Subject, Tone, encode, kind, known, plain
+from detente.kernel.ledger import Query
+from detente.kernel.money import Money
+from detente.kernel.money import total as sums
+from detente.kernel.slice import Ask, Lever, NotFound, Page, Panel, Sign
+
+if TYPE_CHECKING:
+    from detente.kernel.node import Node
+
+HERE: Subject = "node:here"
+"""The node as a subject: a panel for the kind `node` stands on *Now*."""
+
+_PAGE_OF_FACTS = 60
+_LAST_FACTS = 12
+_A_DAY = 86_400.0
+_LOOK_BACK = 5_000
+_MOST_SPANS = 400
+_EVERYTHING = ("*",)
+_WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
+
+
+# Answers
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact as a timeline tells it."""
+
+    position: int
+    at: Instant
+    by: str
+    name: str
+    about: Subject
+    title: str
+    tone: Tone
+    says: str
+    routine: bool
+    quiet: int = 0
+    """How many routine facts stand between this one and the next older one told."""
+    fact: msgspec.Raw
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One slice's panel about the subject."""
+
+    noun: str
+    title: str
+    answer: Any
+    template: str
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """One thing people can do about the subject: post to /levers/{name}."""
+
+    name: str
+    label: str
+    explains: str
+    tone: Tone
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One span of a subject's last day."""
+
+    start: Instant
+    end: Instant | None
+    tone: Tone
+    says: str
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that people declared or a slice looks at, and how it is."""
+
+    about: Subject
+    title: str
+    tone: Tone
+    says: str
+    since: Instant | None = None
+    href: str | None = None
+    parts: tuple[Part, ...] = ()
+
+
+class Now(msgspec.Struct, frozen=True, kw_only=True):
+    """Is everything all right?"""
+
+    at: Instant
+    day_starts: Instant
+    tone: Tone
+    sentence: str
+    note: str
+    signs: tuple[Sign, ...]
+    costs: tuple[Money, ...]
+    watched: tuple[Watched, ...]
+    panels: tuple[Shown, ...]
+    told: tuple[Told, ...]
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened, newest first?"""
+
+    told: tuple[Told, ...]
+    slices: tuple[str, ...]
+    only: str | None
+    about: Subject | None
+    routine: bool
+    older: int | None
+    """Ask with `?before=` this position for what came before; None when this is the beginning."""
+
+
+class SubjectPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What about this one?"""
+
+    about: Subject
+    title: str
+    kind: str
+    at: Instant
+    day_starts: Instant
+    tone: Tone
+    signs: tuple[Sign, ...]
+    parts: tuple[Part, ...]
+    panels: tuple[Shown, ...]
+    levers: tuple[Handle, ...]
+    told: tuple[Told, ...]
+
+
+# Pages
+
+
+def now_page() -> Page:
+    """The first page anybody sees."""
+    return Page(
+        path="/", title="Now", answer=now, template="now.html", in_menu=True, hears=_EVERYTHING
+    )
+
+
+def timeline_page() -> Page:
+    return Page(
+        path="/timeline",
+        title="Timeline",
+        answer=timeline,
+        template="timeline.html",
+        in_menu=True,
+        hears=_EVERYTHING,
+    )
+
+
+def subject_page() -> Page:
+    return Page(
+        path="/subject/{kind}/{name}",
+        title="Subject",
+        answer=subject,
+        template="subject.html",
+        hears=_EVERYTHING,
+    )
+
+
+def now(node: Node, _ask: Ask) -> Now:
+    at, signs = node.clock.now(), signs_of(node)
+    troubles = tuple(sign for sign in signs if sign.tone in ("bad", "warn"))
+    watched = tuple(_watched(node, signs, at))
+    tone, sentence, note = verdict(troubles, watching=bool(watched))
+    return Now(
+        at=at,
+        day_starts=later(at, -_A_DAY),
+        tone=tone,
+        sentence=sentence,
+        note=note,
+        signs=troubles,
+        costs=sums(cost for sign in troubles for cost in sign.costs),
+        watched=watched,
+        panels=panels_of(node, HERE),
+        told=_tell_all(node, node.ledger.read(_notable(), limit=_LAST_FACTS, backwards=True)),
+    )
+
+
+def timeline(node: Node, ask: Ask) -> Timeline:
+    only, about = ask.query.get("slice") or None, ask.query.get("about") or None
+    routine = ask.query.get("routine") == "1"
+    query = _notable(only, about, routine=routine)
+    until = _position(ask.query.get("before")) - 1 if ask.query.get("before") else None
+    found = node.ledger.read(query, until=until, limit=_PAGE_OF_FACTS + 1, backwards=True)
+    recorded = list(found) if until is None or until > 0 else []
+    page = recorded[:_PAGE_OF_FACTS]
+    told = _tell_all(node, page)
+    return Timeline(
+        told=told if only or about or routine else tuple(_with_quiet(told)),
+        slices=tuple(sorted({name.partition(".")[0] for name in known()})),
+        only=only,
+        about=about,
+        routine=routine,
+        older=page[-1].position if len(recorded) > len(page) else None,
+    )
+
+
+def subject(node: Node, ask: Ask) -> SubjectPage:
+    about = f"{ask.path['kind']}:{ask.path['name']}"
+    at = node.clock.now()
+    signs = tuple(sign for sign in signs_of(node) if sign.about == about)
+    panels = panels_of(node, about)
+    told = _tell_all(node, islice(_mentioning(node, about), _PAGE_OF_FACTS))
+    if not (node.catalogue.entry(about) or signs or panels or told):
+        raise NotFound(f"Nothing called “{plain(about)}” is known here as a {kind(about)}.")
+    return SubjectPage(
+        about=about,
+        title=node.title(about),
+        kind=kind(about),
+        at=at,
+        day_starts=later(at, -_A_DAY),
+        tone=signs[0].tone if signs else "good",
+        signs=signs,
+        parts=_parts(_amiss(node, at), about),
+        panels=panels,
+        levers=tuple(_handle(lever) for lever in levers_of(node, about)),
+        told=told,
+    )
+
+
+# Signs, panels, levers
+
+
+def signs_of(node: Node) -> list[Sign]:
+    """What every slice has to say, worst first, then longest-standing first."""
+    said = [sign for card in node.cards if card.signs for sign in card.signs(node)]
+    return sorted(said, key=lambda sign: (_WORST_FIRST.index(sign.tone), sign.since or 0))
+
+
+def panels_of(node: Node, about: Subject) -> tuple[Shown, ...]:
+    """What every slice shows about the subject."""
+    offered = (
+        (card.noun, panel)
+        for card in node.cards
+        for panel in card.panels
+        if kind(about) in panel.kinds
+    )
+    return tuple(shown for noun, panel in offered if (shown := _show(node, noun, panel, about)))
+
+
+def levers_of(node: Node, about: Subject) -> list[Lever]:
+    """What people can do about the subject now."""
+    levers = (lever for card in node.cards for lever in card.levers if kind(about) in lever.kinds)
+    return [lever for lever in levers if lever.offered(node, about)]
+
+
+def verdict(troubles: tuple[Sign, ...], *, watching: bool) -> tuple[Tone, str, str]:
+    """Everything in one calm sentence, and one more about whether somebody has it."""
+    bad = [sign for sign in troubles if sign.tone == "bad"]
+    if bad:
+        one = "One thing is not all right."
+        return "bad", one if len(bad) == 1 else f"{len(bad)} things are not all right.", _held(bad)
+    if troubles:
+        what = "one thing deserves" if len(troubles) == 1 else f"{len(troubles)} things deserve"
+        return "warn", f"Everything works; {what} a look.", _held(list(troubles))
+    if watching:
+        return "good", "Everything is all right.", "Nothing needs you."
+    return "plain", "Nothing is watched yet.", "Declare a vendor or a service in detente.yaml."
+
+
+def _held(signs: list[Sign]) -> str:
+    holders = list(dict.fromkeys(sign.held_by for sign in signs if sign.held_by))
+    free = sum(1 for sign in signs if not sign.held_by)
+    if not holders:
+        return "Nobody has it yet." if free == 1 else "Nobody has them yet."
+    has = f"{holders[0]} has it" if len(holders) == 1 else f"{', '.join(holders)} are on it"
+    return f"{has}; {free} more still free." if free else f"{has}."
+
+
+def _show(node: Node, noun: str, panel: Panel, about: Subject) -> Shown | None:
+    answer = panel.answer(node, about)
+    return None if answer is None else Shown(noun, panel.title, answer, panel.template)
+
+
+def _handle(lever: Lever) -> Handle:
+    return Handle(lever.name, lever.label, lever.explains, lever.tone)
+
+
+# What is watched
+
+
+def _watched(node: Node, signs: list[Sign], at: Instant) -> Iterator[Watched]:
+    """Everything declared, then whatever else a slice gives a good sign of."""
+    worst = {sign.about: sign for sign in reversed(signs)}
+    declared = [f"vendor:{name}" for name in node.catalogue.vendors]
+    declared += [f"service:{name}" for name in node.catalogue.services]
+    shown_well = [sign.about for sign in signs if sign.tone in ("good", "plain")]
+    amiss = _amiss(node, at)
+    for about in dict.fromkeys((*declared, *shown_well)):
+        sign = worst.get(about)
+        yield Watched(
+            about=about,
+            title=node.title(about),
+            tone=sign.tone if sign else "good",
+            says=sign.sentence if sign else "nothing amiss",
+            since=sign.since if sign else None,
+            href=sign.href if sign else None,
+            parts=_parts(amiss, about),
+        )
+
+
+def _amiss(node: Node, at: Instant) -> list[tuple[Part, Fact]]:
+    """What went wrong in the last 24 hours, each with the fact that began it."""
+    tones = {span.name: span.opens[0].tone for card in node.cards for span in card.spans}
+    begun = spans.overlapping(node.views.rows, later(at, -_A_DAY), at)
+    wrong = [span for span in begun if tones.get(span.kind) in ("bad", "warn")]
+    return [
+        (Part(span.start, span.end, tones[span.kind], opening.says()), opening)
+        for span in wrong[-_MOST_SPANS:]
+        for opening in _opening(node, span.opened_by)
+    ]
+
+
+def _opening(node: Node, position: int) -> Iterator[Fact]:
+    for recorded in node.ledger.read(after=position - 1, until=position):
+        yield recorded.fact
+
+
+def _parts(amiss: list[tuple[Part, Fact]], about: Subject) -> tuple[Part, ...]:
+    return tuple(part for part, opening in amiss if _mentions(opening, about))
+
+
+def _mentions(fact: Fact, about: Subject) -> bool:
+    """Is it about the subject, or does it name it (the outage of a check *of* a vendor)?"""
+    return any(getattr(fact, name) == about for name in fact.__struct_fields__)
+
+
+# Facts
+
+
+def tell(node: Node, recorded: Recorded | Told) -> Told:
+    """A recorded fact in the words of a timeline."""
+    if isinstance(recorded, Told):
+        return recorded
+    fact = recorded.fact
+    return Told(
+        position=recorded.position,
+        at=recorded.at,
+        by=recorded.by,
+        name=recorded.name,
+        about=recorded.about,
+        title=node.title(recorded.about),
+        tone=fact.tone,
+        says=fact.says(),
+        routine=fact.routine,
+        fact=msgspec.Raw(encode(fact)),
+    )
+
+
+def _tell_all(node: Node, recorded: Iterable[Recorded]) -> tuple[Told, ...]:
+    return tuple(tell(node, each) for each in recorded)
+
+
+def _notable(
+    only: str | None = None, about: Subject | None = None, *, routine: bool = False
+) -> Query:
+    """The facts that timelines tell. Names nobody knows here are shown among the routine ones."""
+    subjects = (about,) if about else ()
+    whole = (f"{only}.*",) if only else ()
+    names = tuple(name for name, cls in known().items() if not cls.routine)
+    wanted = tuple(name for name in names if only is None or name.startswith(f"{only}."))
+    return Query(names=whole if routine else wanted or whole, subjects=subjects)
+
+
+def _mentioning(node: Node, about: Subject) -> Iterator[Recorded]:
+    """Facts about the subject; for what is in the catalogue, notable facts that name it too."""
+    if node.catalogue.entry(about) is None:
+        yield from node.ledger.read(Query(subjects=(about,)), backwards=True)
+        return
+    for recorded in node.ledger.read(_notable(), limit=_LOOK_BACK, backwards=True):
+        if _mentions(recorded.fact, about):
+            yield recorded
+
+
+def _with_quiet(told: tuple[Told, ...]) -> Iterator[Told]:
+    """Positions have no gaps, so the gap between two told facts counts the ones left out."""
+    for newer, older in zip(told, (*told[1:], None), strict=True):
+        gap = newer.position - older.position - 1 if older else 0
+        yield msgspec.structs.replace(newer, quiet=gap) if gap else newer
+
+
+def _position(text: str | None) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        raise NotFound(
+            f"“{text}” is not a position in the ledger; positions are numbers."
+        ) from None

@@ -1,0 +1,115 @@
+"""What we watch, as people see it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from detente.kernel import spans
+from detente.kernel.clock import later
+from detente.kernel.fact import Recorded, Subject, plain
+from detente.kernel.ledger import Query
+from detente.kernel.node import Node
+from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
+from detente.watch import queries
+from detente.watch.queries import Seen, Standing
+from detente.watch.settings import Watch
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """Every check, grouped by whom it belongs to."""
+
+    groups: list[Group]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The checks of one vendor or service."""
+
+    of: Subject
+    checks: list[Standing]
+
+
+class CheckPage(msgspec.Struct, frozen=True):
+    """One check: how it stands, what was seen, what happened."""
+
+    check: Standing
+    seen: list[Seen]
+    history: list[Recorded]
+
+
+def overview(node: Node, _ask: Ask) -> Overview:
+    groups: dict[Subject, list[Standing]] = {}
+    for each in queries.standings(node):
+        groups.setdefault(each.of, []).append(each)
+    return Overview([Group(of, checks) for of, checks in groups.items()])
+
+
+def one_check(node: Node, ask: Ask) -> CheckPage:
+    return _check_page(node, ask.path["check"])
+
+
+def _check_page(node: Node, name: str) -> CheckPage:
+    check = node.settings(Watch).checks.get(name)
+    if check is None:
+        raise NotFound(f"no check is called {name}")
+    now = node.clock.now()
+    history = node.ledger.read(Query(subjects=(f"check:{name}",)), backwards=True, limit=50)
+    seen = queries.seen_between(node.rows, name, later(now, -6 * 3600), now)
+    return CheckPage(queries.standing(node, name, check), seen, list(history))
+
+
+def checks_panel(node: Node, about: Subject) -> Group | None:
+    mine = [each for each in queries.standings(node) if each.of == about]
+    return Group(about, mine) if mine else None
+
+
+def check_panel(node: Node, about: Subject) -> CheckPage | None:
+    known = plain(about) in node.settings(Watch).checks
+    return _check_page(node, plain(about)) if known else None
+
+
+def signs(node: Node) -> list[Sign]:
+    """What is down or cannot be judged."""
+    checks = node.settings(Watch).checks
+    tones = {"outage": "bad", "warning": "warn", "blind": "warn"}
+    return [
+        Sign(
+            tone="bad" if tones[span.kind] == "bad" else "warn",
+            about=span.about,
+            sentence=span.says,
+            since=span.start,
+            href=f"/watch/checks/{plain(span.about)}",
+        )
+        for span in spans.going_on(node.rows)
+        if span.kind in tones and plain(span.about) in checks
+    ]
+
+
+PAGES = (
+    Page(
+        path="/watch",
+        title="Watch",
+        answer=overview,
+        template="watch/overview.html",
+        in_menu=True,
+        hears=("watch.*",),
+    ),
+    Page(
+        path="/watch/checks/{check}",
+        title="Check",
+        answer=one_check,
+        template="watch/check.html",
+        hears=("watch.*",),
+    ),
+)
+
+PANELS = (
+    Panel(
+        title="Checks",
+        kinds=("vendor", "service"),
+        answer=checks_panel,
+        template="watch/checks.html",
+    ),
+    Panel(
+        title="The check", kinds=("check",), answer=check_panel, template="watch/check_panel.html"
+    ),
+)

@@ -1,0 +1,155 @@
+"""Is it up, since when, and how quickly does it answer?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from detente.kernel import spans
+from detente.kernel.clock import NS, Instant, Seconds, later
+from detente.kernel.fact import Subject
+from detente.kernel.node import Node
+from detente.kernel.spans import Span
+from detente.kernel.views import Rows
+from detente.watch.settings import Check, Watch, owner
+
+State = Literal["up", "down", "warning", "cannot tell", "not seen yet"]
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sheet said of a check."""
+
+    since: Instant
+    until: Instant
+    expected: int
+    ok: int
+    failed: int
+    inconclusive: int
+    skipped: int
+    not_run: int
+    median: Seconds | None
+    worst: Seconds | None
+    last: str
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a check stands now, with its last day."""
+
+    name: str
+    about: Subject
+    of: Subject
+    environment: str
+    kind: str
+    target: str
+    every: Seconds
+    state: State
+    tone: Literal["good", "bad", "warn", "plain"]
+    since: Instant | None
+    reason: str
+    last_seen: Instant | None
+    median: Seconds | None  # of the last hour's good answers
+    outages: list[Span]
+    unmeasured: list[tuple[Instant, Instant]]
+    day_start: Instant
+    now: Instant
+
+
+_TONES: dict[State, Literal["good", "bad", "warn", "plain"]] = {
+    "up": "good",
+    "down": "bad",
+    "warning": "warn",
+    "cannot tell": "warn",
+    "not seen yet": "plain",
+}
+
+
+def standings(node: Node) -> list[Standing]:
+    """Every check, in the order they were declared."""
+    checks = node.settings(Watch).checks
+    return [standing(node, name, check) for name, check in checks.items()]
+
+
+def standing(node: Node, name: str, check: Check) -> Standing:
+    """How one check stands."""
+    about, now = f"check:{name}", node.clock.now()
+    start = later(now, -86_400)
+    latest = last_seen(node.rows, name)
+    state, span = _state(node.rows, about, latest)
+    outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
+    return Standing(
+        name=name,
+        about=about,
+        of=owner(name, check, node.catalogue),
+        environment=check.environment,
+        kind=check.kind,
+        target=check.target,
+        every=check.every,
+        state=state,
+        tone=_TONES[state],
+        since=span.start if span else None,
+        reason=span.says if span else "",
+        last_seen=latest.until if latest else None,
+        median=_median(node.rows, name, later(now, -3600)),
+        outages=outages,
+        unmeasured=unmeasured(node.rows, name, start, now, check.every),
+        day_start=start,
+        now=now,
+    )
+
+
+def _state(rows: Rows, about: Subject, latest: Seen | None) -> tuple[State, Span | None]:
+    going = {span.kind: span for span in spans.going_on(rows) if span.about == about}
+    if "outage" in going:
+        return "down", going["outage"]
+    if "blind" in going:
+        return "cannot tell", going["blind"]
+    if "warning" in going:
+        return "warning", going["warning"]
+    return ("up" if latest and latest.ok else "not seen yet"), None
+
+
+_SEEN = """
+select since, until, expected, ok, failed, inconclusive, skipped, not_run, median, worst, last
+from watch_seen where name = ?
+"""
+
+
+def last_seen(rows: Rows, name: str) -> Seen | None:
+    """The newest sheet in which the check was run."""
+    asked = f"{_SEEN} and ok + failed + inconclusive > 0 order by since desc limit 1"
+    return next((_seen(row) for row in rows.execute(asked, (name,))), None)
+
+
+def seen_between(rows: Rows, name: str, start: Instant, end: Instant) -> list[Seen]:
+    """What the sheets of that time said of the check, oldest first."""
+    asked = f"{_SEEN} and since >= ? and since < ? order by since"
+    return [_seen(row) for row in rows.execute(asked, (name, start, end))]
+
+
+def unmeasured(
+    rows: Rows, name: str, start: Instant, end: Instant, every: Seconds
+) -> list[tuple[Instant, Instant]]:
+    """The parts of [start, end) in which nobody looked: nothing ran for longer than two intervals."""
+    gaps: list[tuple[Instant, Instant]] = []
+    reached, patience = start, round(2 * every * NS)
+    for seen in seen_between(rows, name, start - patience, end):
+        if seen.ok + seen.failed == 0:
+            continue
+        if seen.since - reached > patience:
+            gaps.append((reached, seen.since))
+        reached = max(reached, seen.until)
+    if end - reached > patience + 60 * NS:  # the newest sheet is still being written
+        gaps.append((reached, end))
+    return gaps
+
+
+def _median(rows: Rows, name: str, after: Instant) -> Seconds | None:
+    asked = """select median from watch_seen where name = ? and since >= ? and median is not null
+      order by median"""
+    found = [float(value) for (value,) in rows.execute(asked, (name, after))]
+    return found[len(found) // 2] if found else None
+
+
+def _seen(row: tuple[object, ...]) -> Seen:
+    return Seen(**dict(zip(Seen.__struct_fields__, row, strict=True)))  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""Did the vendor do it, and what becomes of the call?
+
+Each call we took is written down before the vendor hears of it, and ends in exactly one state:
+charged, settled by hand, refunded, lost, or refused while the caller was still there. Until then it
+is parked (or held for a person). Only what is safe to repeat is ever repeated by the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from detente.facts.work import (
+    CallCharged,
+    CallHeld,
+    CallLost,
+    CallParked,
+    CallRefunded,
+    CallRefused,
+    CallReleased,
+    CallSettled,
+    ReplayFailed,
+)
+from detente.kernel.clock import Instant, Seconds, later
+from detente.kernel.fact import Fact
+from detente.kernel.money import Money, money
+from detente.work.settings import MoneyIn, Replay
+
+State = Literal["taken", "parked", "held", "charged", "refused", "settled", "refunded", "lost"]
+WAITING: tuple[State, ...] = ("parked", "held")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one call."""
+
+    about: str  # call:…
+    route: str
+    vendor: str
+    key: str
+    method: str
+    path: str
+    sha256: str
+    state: State
+    money: Money | None = None
+    reason: str = ""
+    unknown: bool = False  # the vendor may have done it already
+    attempts: int = 0
+    taken_at: Instant
+    parked_at: Instant | None = None
+    next_at: Instant | None = None  # not before then; None: when a person says so
+    changed_at: Instant
+    request: int  # position of the fact that carries the request
+    answer: int | None = None  # position of the fact that carries the vendor's answer
+    status: int | None = None
+    note: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of sending a call once."""
+
+    status: int | None  # None: no answer
+    seconds: Seconds
+    reason: str = ""
+    unknown: bool = False  # sent, and the vendor may have acted on it
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 400
+
+    @property
+    def refused(self) -> bool:
+        """A refusal of business. Too early, too many and timed out are the vendor's trouble."""
+        return self.status is not None and 400 <= self.status < 500 and not self.troubled
+
+    @property
+    def troubled(self) -> bool:
+        """The vendor is not well: this is what breakers count."""
+        return self.status is None or self.status >= 500 or self.status in (408, 425, 429)
+
+
+def answered(status: int, seconds: Seconds) -> Outcome:
+    """What an answer means. A 5xx may come from behind the point of no return, so it is unknown."""
+    troubled = status >= 500 or status in (408, 425)
+    reason = f"the vendor answered HTTP {status}" if status >= 400 else ""
+    return Outcome(status=status, seconds=seconds, reason=reason, unknown=troubled)
+
+
+def settle_first(call: Call, outcome: Outcome, *, repeatable: bool) -> list[Fact]:
+    """What becomes of a call whose caller is still waiting."""
+    about, route, vendor, worth = call.about, call.route, call.vendor, call.money
+    if outcome.accepted:
+        assert outcome.status is not None
+        return [
+            CallCharged(
+                about=about, route=route, vendor=vendor, status=outcome.status,
+                seconds=outcome.seconds, money=worth,
+            )
+        ]  # fmt: skip
+    if outcome.refused:
+        assert outcome.status is not None
+        return [
+            CallRefused(
+                about=about, route=route, vendor=vendor, status=outcome.status,
+                seconds=outcome.seconds, money=worth,
+            )
+        ]  # fmt: skip
+    return park(call, outcome.reason, unknown=outcome.unknown, repeatable=repeatable)
+
+
+def park(call: Call, reason: str, *, unknown: bool, repeatable: bool) -> list[Fact]:
+    """Keep it. What the vendor may have done and could not recognise waits for a person."""
+    parked = CallParked(
+        about=call.about, route=call.route, vendor=call.vendor, reason=reason, unknown=unknown,
+        money=call.money,
+    )  # fmt: skip
+    if unknown and not repeatable:
+        return [parked, CallHeld(about=call.about, route=call.route, reason=_LOOK_FIRST)]
+    return [parked]
+
+
+def settle_replay(
+    call: Call, outcome: Outcome, plan: Replay, *, repeatable: bool, now: Instant, chance: float
+) -> list[Fact]:
+    """What becomes of a parked call that was sent again. `chance` in [0, 1) spreads the waits."""
+    attempt = call.attempts + 1
+    if outcome.accepted:
+        assert outcome.status is not None
+        return [
+            CallCharged(
+                about=call.about, route=call.route, vendor=call.vendor, status=outcome.status,
+                seconds=outcome.seconds, attempt=attempt + 1, money=call.money,
+            )
+        ]  # fmt: skip
+    failed = ReplayFailed(
+        about=call.about,
+        route=call.route,
+        reason=outcome.reason,
+        attempt=attempt,
+        unknown=call.unknown or outcome.unknown,
+        next_at=later(now, wait_before(attempt, plan, chance)),
+    )
+    if outcome.refused:
+        refusal = (
+            f"the vendor refused it (HTTP {outcome.status}); the customer was told it was taken"
+        )
+        return [failed, CallHeld(about=call.about, route=call.route, reason=refusal)]
+    if outcome.unknown and not repeatable:
+        return [failed, CallHeld(about=call.about, route=call.route, reason=_LOOK_FIRST)]
+    return [failed]
+
+
+_LOOK_FIRST = (
+    "the vendor may have done it and cannot recognise a repeated call: look in their book, then"
+    " settle it or retry it"
+)
+
+
+def wait_before(attempt: int, plan: Replay, chance: float) -> Seconds:
+    """Doubling waits up to the longest, each shortened by up to a quarter so calls spread out."""
+    wait = min(plan.longest_wait, plan.first_wait * 2.0 ** min(attempt - 1, 30))
+    return wait * (1 - chance / 4)
+
+
+def pace(plan: Replay, successes: int) -> Seconds:
+    """Seconds between two replays after that many successes in a row: faster with every one."""
+    rate = min(plan.at_most, plan.starts_at * 1.25**successes) if successes < 100 else plan.at_most
+    return 1 / rate
+
+
+def recover(call: Call, *, repeatable: bool) -> list[Fact]:
+    """What becomes of a call that was with the vendor when the node died."""
+    reason = "Détente stopped while the vendor had it"
+    return park(call, reason, unknown=True, repeatable=repeatable)
+
+
+def worth(body: bytes, where: MoneyIn | None) -> Money | None:
+    """What a call is worth; None if it does not say so in the way that was declared."""
+    if where is None:
+        return None
+    try:
+        document = json.loads(body)
+        amount = _pointed(document, where.amount)
+        currency = where.currency
+        if currency.startswith("/"):
+            currency = str(_pointed(document, currency))
+        if isinstance(amount, bool) or not isinstance(amount, int | float | str):
+            return None
+        if where.unit == "minor":
+            return Money(int(amount), money("0", currency.upper()).currency)
+        return money(str(amount), currency.upper())
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+
+
+def _pointed(document: Any, pointer: str) -> Any:
+    """What a JSON pointer (RFC 6901) points at. KeyError, IndexError or TypeError if at nothing."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        document = document[int(name)] if isinstance(document, list) else document[name]
+    return document
+
+
+def hold(call: Call, reason: str, until: Instant | None) -> Sequence[Fact]:
+    return [CallHeld(about=call.about, route=call.route, reason=reason, until=until)]
+
+
+def retry(call: Call) -> Sequence[Fact]:
+    return [CallReleased(about=call.about, route=call.route)]
+
+
+def settle(call: Call, note: str, reference: str) -> Sequence[Fact]:
+    return [CallSettled(about=call.about, route=call.route, note=note, reference=reference)]
+
+
+def refund(call: Call, note: str, reference: str) -> Sequence[Fact]:
+    return [CallRefunded(about=call.about, route=call.route, note=note, reference=reference)]
+
+
+def give_up(call: Call, note: str) -> Sequence[Fact]:
+    return [CallLost(about=call.about, route=call.route, note=note)]

@@ -1,0 +1,414 @@
+"""Takes calls for vendors, sends them on, parks them when the vendor is not there, replays them.
+
+The order of writing is what keeps sales: a call is on disk before the vendor hears of it, and parked
+on disk before the caller is told so. After `kill -9` the calls that were with the vendor are parked
+as *unknown* and sent again under the same idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from detente.facts.work import (
+    BreakerClosed,
+    BreakerOpened,
+    CallCharged,
+    CallRefused,
+    CallTaken,
+    RoutePaused,
+    RouteResumed,
+)
+from detente.kernel import spans
+from detente.kernel.clock import NS, later
+from detente.kernel.fact import Fact, plain
+from detente.kernel.network import NoAnswer, NotReached, Reply
+from detente.kernel.node import CannotStart, Node
+from detente.kernel.slice import Effect
+from detente.work import decisions, queries
+from detente.work.decisions import Call, Outcome
+from detente.work.engine.breaker import Breaker, BreakerSettings, Change
+from detente.work.engine.gateway import Gateway, Incoming, Outgoing, end_to_end
+from detente.work.settings import Route, Work
+
+log = logging.getLogger(__name__)
+
+_IDEMPOTENCY = "Idempotency-Key"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A caller's request as it is kept beside the fact, so that it can be sent again."""
+
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_request = msgspec.msgpack.Decoder(Request).decode
+_unpack_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+class Desk:
+    """Everything of one node that stands between callers and vendors."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.work = node.settings(Work)
+        self.breakers = {name: self._breaker(name, route) for name, route in self.work.routes.items()}
+        self.at_vendor: set[str] = set()  # calls being sent this moment: people must wait for those
+        self._asked: dict[tuple[str, str], asyncio.Future[Outgoing]] = {}
+        self._changes: asyncio.Queue[tuple[str, Change]] = asyncio.Queue()
+        self._stirred = asyncio.Event()
+
+    # -- taking calls ------------------------------------------------------------------------
+
+    async def answer(self, incoming: Incoming) -> Outgoing:
+        """Answer a caller, whatever the vendor does."""
+        route = self.work.routes.get(incoming.route)
+        if route is None:
+            known = ", ".join(self.work.routes) or "none yet"
+            return _problem(404, f"no route is called {incoming.route!r}; declared: {known}")
+        if incoming.method not in route.park:
+            return await self._pass_on(route, incoming)
+        key = incoming.header(route.idempotency or _IDEMPOTENCY) or self._new_id()
+        asked = (incoming.route, key)
+        if (first := self._asked.get(asked)) is not None:
+            return await self._same(incoming, key, await asyncio.shield(first))
+        self._asked[asked] = mine = asyncio.get_running_loop().create_future()
+        try:
+            outgoing = await self._take(route, incoming, key)
+            mine.set_result(outgoing)
+            return outgoing
+        except BaseException as error:
+            mine.set_exception(error)
+            mine.exception()  # somebody may or may not be waiting for it
+            raise
+        finally:
+            del self._asked[asked]
+
+    async def _take(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
+        about = f"call:{self._new_id()}"
+        taken = CallTaken(
+            about=about,
+            route=incoming.route,
+            vendor=f"vendor:{route.vendor}",
+            key=key,
+            method=incoming.method,
+            path=incoming.path,
+            sha256=hashlib.sha256(incoming.body).hexdigest(),
+            money=decisions.worth(incoming.body, route.money),
+        )
+        request = _kept(route, incoming)
+        receipt = await self.node.record(
+            taken,
+            by=f"route:{incoming.route}",
+            key=f"work:{incoming.route}:{key}",
+            attach={0: _pack(request)},
+        )
+        call = queries.by_key(self.node.rows, incoming.route, key)
+        assert call is not None, "the views have read what was just recorded"
+        if receipt.repeated:
+            return self._again(route, incoming, call)
+        outcome, reply = await self._send(route, call, request)
+        facts = decisions.settle_first(call, outcome, repeatable=_repeatable(route))
+        kept = {0: _pack(reply)} if isinstance(facts[0], CallCharged | CallRefused) else None
+        await self.node.record(*facts, by=f"route:{call.route}", attach=kept)
+        if kept and reply:
+            return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
+        self._stirred.set()
+        return self._accepted(route, call)
+
+    async def _same(self, incoming: Incoming, key: str, first: Outgoing) -> Outgoing:
+        """A second request under a key whose first is being answered gets the first's answer."""
+        call = queries.by_key(self.node.rows, incoming.route, key)
+        if call is not None and call.sha256 != hashlib.sha256(incoming.body).hexdigest():
+            return _problem(422, _OTHER_BODY)
+        return first
+
+    def _again(self, route: Route, incoming: Incoming, call: Call) -> Outgoing:
+        """The answer to a key that was answered before: the first answer."""
+        if call.sha256 != hashlib.sha256(incoming.body).hexdigest():
+            return _problem(422, _OTHER_BODY)
+        kept = self.node.ledger.attachment(call.answer) if call.answer else None
+        if kept and call.parked_at is None:
+            reply = _unpack_reply(kept)
+            headers = (*end_to_end(reply.headers), ("Idempotent-Replayed", "true"))
+            return Outgoing(reply.status, headers, reply.body)
+        return self._accepted(route, call)
+
+    def _accepted(self, route: Route, call: Call) -> Outgoing:
+        told = {
+            "id": call.about.partition(":")[2],
+            "status": "accepted",
+            "message": "Taken. It will be passed on as soon as the other side answers.",
+        }
+        headers = (("Content-Type", "application/json"), ("X-Detente-Call", told["id"]))
+        return Outgoing(route.answer_status, headers, msgspec.json.encode(told))
+
+    async def _pass_on(self, route: Route, incoming: Incoming) -> Outgoing:
+        """A call that is not worth keeping: sent on, cut short, or refused at once."""
+        request = _kept(route, incoming)
+        outcome, reply = await self._transmit(route, incoming, request)
+        if reply is not None:
+            return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
+        status = 504 if outcome.unknown else 503
+        return _problem(status, f"{route.vendor} is not there: {outcome.reason}", retry_after=5)
+
+    # -- sending -----------------------------------------------------------------------------
+
+    async def _send(self, route: Route, call: Call, request: Request) -> tuple[Outcome, Reply | None]:
+        named = ((route.idempotency, call.key),) if route.idempotency else ()
+        sealed = Request((*request.headers, *named), request.body)
+        again = Incoming(call.route, call.method, call.path, sealed.headers, request.body)
+        self.at_vendor.add(call.about)
+        try:
+            return await self._transmit(route, again, sealed)
+        finally:
+            self.at_vendor.discard(call.about)
+
+    async def _transmit(
+        self, route: Route, incoming: Incoming, request: Request
+    ) -> tuple[Outcome, Reply | None]:
+        """Through the breaker, over the network, once."""
+        breaker = self.breakers[incoming.route]
+        permit = breaker.ask()
+        if permit is None:
+            reason = f"not sent: {breaker.snapshot().reason}"
+            return Outcome(status=None, seconds=0, reason=reason), None
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        headers = {
+            **dict(request.headers),
+            **{name: secret.reveal() for name, secret in route.headers.items()},
+        }
+        try:
+            reply = await self.node.network.call(
+                incoming.method,
+                str(route.to).rstrip("/") + incoming.path,
+                headers=headers,
+                body=request.body,
+                timeout=route.timeout,
+            )
+        except (NotReached, NoAnswer) as trouble:
+            permit.failed(str(trouble))
+            doubt = isinstance(trouble, NoAnswer)
+            lasted = loop.time() - start
+            return Outcome(status=None, seconds=lasted, reason=str(trouble), unknown=doubt), None
+        except BaseException:
+            permit.dropped()
+            raise
+        outcome = decisions.answered(reply.status, loop.time() - start)
+        if outcome.troubled:
+            permit.failed(outcome.reason)
+        else:
+            permit.succeeded()
+        return outcome, reply
+
+    # -- replaying ---------------------------------------------------------------------------
+
+    async def replay_route(self, name: str) -> None:
+        """Send the parked calls of one route again, oldest first, gently, for ever."""
+        route = self.work.routes[name]
+        successes = 0
+        while True:
+            call = queries.next_due(self.node.rows, name, self.node.clock.now())
+            if call is None or call.about in self.at_vendor:
+                await self._until_due(name)
+                continue
+            wait = self._not_now(name)
+            if wait is not None:
+                successes = 0
+                await self._stir(wait)
+                continue
+            good = await self.replay(route, call)
+            successes = successes + 1 if good else 0
+            await asyncio.sleep(decisions.pace(route.replay, successes))
+
+    async def replay(self, route: Route, call: Call) -> bool:
+        """Send one parked call again; True if the vendor took it."""
+        kept = self.node.ledger.attachment(call.request)
+        if kept is None:
+            raise LookupError(f"the request of {call.about} is gone, though it was not finished")
+        outcome, reply = await self._send(route, call, _unpack_request(kept))
+        if outcome.status is None and outcome.seconds == 0 and not outcome.unknown:
+            return False  # the breaker or a pause came between: nothing happened, nothing to tell
+        facts = decisions.settle_replay(
+            call,
+            outcome,
+            route.replay,
+            repeatable=_repeatable(route),
+            now=self.node.clock.now(),
+            chance=self.node.chance.random(),
+        )
+        kept_reply = {0: _pack(reply)} if reply and isinstance(facts[0], CallCharged) else None
+        await self.node.record(*facts, by=f"route:{call.route}", attach=kept_reply)
+        return outcome.accepted
+
+    def _not_now(self, name: str) -> float | None:
+        """Seconds to wait before this route may send anything, or None."""
+        wait = self.breakers[name].retry_after
+        return 3600.0 if wait is None else wait or None
+
+    async def _until_due(self, name: str) -> None:
+        at = queries.next_due_at(self.node.rows, name)
+        wait = 3600.0 if at is None else max(0.05, (at - self.node.clock.now()) / NS)
+        await self._stir(wait)
+
+    async def _stir(self, seconds: float) -> None:
+        """Wait, or less if something changed."""
+        self._stirred.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            pass
+
+    # -- keeping house -----------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Park what was with the vendor when the node last stopped."""
+        for call in queries.unfinished(self.node.rows):
+            repeatable = _repeatable(self.work.routes.get(call.route))
+            facts = decisions.recover(call, repeatable=repeatable)
+            await self.node.record(*facts, by="detente:work", key=f"recover:{call.about}")
+        for name, breaker in self.breakers.items():
+            if spans.is_open(self.node.rows, "pause", f"route:{name}"):
+                breaker.hold_open("the route is paused")
+            elif spans.is_open(self.node.rows, "breaker", f"route:{name}"):
+                breaker.hold_open("it was not answering when Détente stopped")
+                breaker.release()  # it starts by doubting the vendor: one probe first
+
+    async def follow_levers(self) -> None:
+        """Pauses and releases reach the routes as facts."""
+        async for batch in self.node.follow(("work.*",), after=self.node.ledger.head()):
+            for recorded in batch:
+                breaker = self.breakers.get(plain(recorded.about))
+                if breaker and isinstance(recorded.fact, RoutePaused):
+                    breaker.hold_open(f"the route is paused: {recorded.fact.reason}")
+                elif breaker and isinstance(recorded.fact, RouteResumed):
+                    breaker.release()
+            self._stirred.set()
+
+    async def note_breakers(self) -> None:
+        """Write down every change of a breaker, in order."""
+        while True:
+            name, change = await self._changes.get()
+            about = f"route:{name}"
+            route = self.work.routes[name]
+            fact = _breaker_fact(self.node, about, route, change)
+            if fact is not None:
+                await self.node.record(fact, by="detente:work")
+            self._stirred.set()
+
+    async def forget(self) -> None:
+        """Let the requests and answers of finished calls go once nobody needs them."""
+        done = 0
+        while True:
+            before = later(self.node.clock.now(), -self.work.keep_requests)
+            while old := queries.finished(self.node.rows, after=done, before=before):
+                gone = [at for call in old for at in (call.request, call.answer) if at]
+                await self.node.ledger.expire(gone)
+                done = old[-1].changed_at
+            await asyncio.sleep(3600)
+
+    def _breaker(self, name: str, route: Route) -> Breaker:
+        patience = route.breaker
+        settings = BreakerSettings(
+            window=patience.window,
+            minimum_calls=patience.minimum_calls,
+            failure_rate=patience.failure_rate,
+            slow_after=patience.slow_after or route.timeout,
+            slow_rate=patience.slow_rate,
+            open_for=patience.open_for,
+            open_for_at_most=patience.open_for_at_most,
+            probes=patience.probes,
+            closes_after=patience.closes_after,
+        )
+
+        def changed(change: Change) -> None:
+            self._changes.put_nowait((name, change))
+
+        return Breaker(settings, now=asyncio.get_running_loop().time, on_change=changed)
+
+    def _new_id(self) -> str:
+        """Sorts by time; eight random bytes keep two apart."""
+        stamp = f"{self.node.clock.now() // 1_000_000:011x}"
+        return f"{stamp}{self.node.chance.getrandbits(48):012x}"
+
+
+def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact | None:
+    vendor = f"vendor:{route.vendor}"
+    going = [span for span in spans.going_on(node.rows, "breaker") if span.about == about]
+    if change.after == "open" and not going:
+        return BreakerOpened(about=about, vendor=vendor, reason=change.reason, parks=bool(route.park))
+    if change.after == "closed" and going:
+        lasted = going[0].seconds(node.clock.now())
+        return BreakerClosed(about=about, vendor=vendor, lasted=lasted)
+    return None  # probing, or open again after a probe: still the same outage of the route
+
+
+def _kept(route: Route, incoming: Incoming) -> Request:
+    """The request less what belongs to one connection and what the route sets itself."""
+    named = {name.lower() for name in (*route.headers, route.idempotency or _IDEMPOTENCY)}
+    return Request(end_to_end(incoming.headers, without=named), incoming.body)
+
+
+def _repeatable(route: Route | None) -> bool:
+    """May a call whose fate is unknown be sent again? Only if the vendor would recognise it."""
+    return route is not None and route.idempotency is not None
+
+
+_OTHER_BODY = "this idempotency key was used for another request; use a new key for a new request"
+
+
+def _problem(status: int, says: str, *, retry_after: int | None = None) -> Outgoing:
+    """An error as RFC 9457 problem details."""
+    body = msgspec.json.encode({"title": "Détente", "status": status, "detail": says})
+    headers: list[tuple[str, str]] = [("Content-Type", "application/problem+json")]
+    if retry_after is not None:
+        headers.append(("Retry-After", str(retry_after)))
+    return Outgoing(status, tuple(headers), body)
+
+
+async def _stand(node: Node) -> None:
+    """Open the gateway and keep everything behind it going."""
+    desk = Desk(node)
+    await desk.recover()
+    node.parts[Desk] = desk
+    gateway = Gateway(desk.answer)
+    address = desk.work.gateway
+    try:
+        await gateway.start(address.host, address.port)
+    except OSError as error:
+        raise CannotStart(
+            f"The gateway cannot listen on {address}: {(error.strerror or str(error)).lower()}. Stop"
+            " what listens there, or choose another address as work.gateway."
+        ) from error
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(desk.follow_levers())
+            group.create_task(desk.note_breakers())
+            group.create_task(desk.forget())
+            for name in desk.work.routes:
+                group.create_task(desk.replay_route(name))
+    finally:
+        node.parts.pop(Desk, None)
+        await gateway.close()
+
+
+def _has_routes(node: Node) -> bool:
+    return bool(node.settings(Work).routes)
+
+
+def effects() -> Sequence[Effect]:
+    return (Effect("gateway", _stand, wanted=_has_routes),)
+
+
+def shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers worth showing to people; credentials are never among them."""
+    hidden = {"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"}
+    return {name: "(hidden)" if name.lower() in hidden else value for name, value in headers.items()}

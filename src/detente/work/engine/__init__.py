@@ -1,0 +1,1 @@
+"""The machinery that keeps us working: the breaker, the guard, the gateway."""

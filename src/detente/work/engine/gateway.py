@@ -1,0 +1,99 @@
+"""Where do callers of a vendor come in?
+
+An HTTP server in front of the routes: `http://<gateway>/<route>/rest?query` arrives as an `Incoming`
+and whatever answers it is handed in. Knows nothing of vendors, breakers or ledgers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container, Iterable
+
+import msgspec
+from aiohttp import web
+
+MAX_REQUEST = 10 * 1024 * 1024  # bytes
+
+# RFC 9110, 7.6.1: these speak of one connection and are never passed on.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+        "transfer-encoding", "upgrade", "host", "content-length", "expect", "date", "server",
+    }
+)  # fmt: skip
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """What a caller asks of a vendor."""
+
+    route: str
+    method: str
+    path: str  # behind the route, with its query
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """What the caller is told."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def end_to_end(
+    headers: Iterable[tuple[str, str]], *, without: Container[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The headers that travel on, less those of one connection and those named (in lower case)."""
+    pairs = list(headers)
+    listed = {
+        token.strip().lower()
+        for name, value in pairs
+        if name.lower() == "connection"
+        for token in value.split(",")
+    }
+    dropped = _HOP_BY_HOP | listed
+    return tuple(
+        (name, value)
+        for name, value in pairs
+        if name.lower() not in dropped and name not in without
+    )
+
+
+class Gateway:
+    """The server. `answer` is asked once per request and must always answer."""
+
+    def __init__(self, answer: Callable[[Incoming], Awaitable[Outgoing]]) -> None:
+        self._answer = answer
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. OSError if the port is taken."""
+        app = web.Application(client_max_size=MAX_REQUEST)
+        app.router.add_route("*", "/{route}{rest:(/.*)?}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, reuse_address=True, shutdown_timeout=1)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        route = request.match_info["route"]
+        body = await request.read()
+        raw = request.raw_path
+        path = raw.removeprefix("/").partition(route)[2]
+        pairs = tuple((name, value) for name, value in request.headers.items())
+        incoming = Incoming(route, request.method, path, pairs, body)
+        outgoing = await self._answer(incoming)
+        response = web.Response(status=outgoing.status, body=outgoing.body)
+        for name, value in outgoing.headers:
+            response.headers.add(name, value)
+        return response

@@ -1,0 +1,180 @@
+"""What can people do about a call, or about a route?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from detente.facts.work import RoutePaused, RouteResumed
+from detente.kernel import spans
+from detente.kernel.clock import Instant, later
+from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.node import Node
+from detente.kernel.slice import Lever, NotFound, Pull, Refused
+from detente.work import decisions, queries
+from detente.work.decisions import Call
+from detente.work.effects import Desk
+from detente.work.settings import Work
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Why nobody should send it for now."""
+
+    reason: str
+    hours: float | None = None
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """How it was done instead."""
+
+    note: str
+    reference: str = ""
+
+
+class Why(msgspec.Struct, frozen=True):
+    reason: str
+
+
+def _waiting_call(node: Node, pull: Pull) -> Call:
+    call = queries.call_or_not_found(node.rows, pull.about)
+    if call.state not in decisions.WAITING:
+        raise Refused(f"This call is {call.state} already; there is nothing left to decide.")
+    desk = node.part(Desk)
+    if desk and call.about in desk.at_vendor:
+        raise Refused("It is with the vendor this very moment; look again in a few seconds.")
+    return call
+
+
+def _needed(text: str, what: str) -> str:
+    if not text.strip():
+        raise Refused(f"Please say {what}; the other side reads it too.")
+    return text.strip()
+
+
+def _hold(node: Node, pull: Pull) -> list[Fact]:
+    form: Hold = pull.form
+    call = _waiting_call(node, pull)
+    until: Instant | None = None if form.hours is None else later(pull.at, form.hours * 3600)
+    return list(decisions.hold(call, _needed(form.reason, "why it waits"), until))
+
+
+def _retry(node: Node, pull: Pull) -> list[Fact]:
+    return list(decisions.retry(_waiting_call(node, pull)))
+
+
+def _settle(node: Node, pull: Pull) -> list[Fact]:
+    note = _needed(pull.form.note, "how it was done")
+    return list(decisions.settle(_waiting_call(node, pull), note, pull.form.reference.strip()))
+
+
+def _refund(node: Node, pull: Pull) -> list[Fact]:
+    call = queries.call_or_not_found(node.rows, pull.about)
+    if call.state not in ("charged", "settled"):
+        raise Refused(f"Only what was paid can be refunded; this call is {call.state}.")
+    note = _needed(pull.form.note, "why the money went back")
+    return list(decisions.refund(call, note, pull.form.reference.strip()))
+
+
+def _give_up(node: Node, pull: Pull) -> list[Fact]:
+    reason = _needed(pull.form.reason, "why it is given up")
+    return list(decisions.give_up(_waiting_call(node, pull), reason))
+
+
+def _pause(node: Node, pull: Pull) -> list[Fact]:
+    route = node.settings(Work).routes.get(plain(pull.about))
+    if route is None:
+        raise NotFound(f"there is no route {plain(pull.about)}")
+    if spans.is_open(node.rows, "pause", pull.about):
+        raise Refused("The route is paused already.")
+    reason = _needed(pull.form.reason, "why it is paused")
+    return [RoutePaused(about=pull.about, vendor=f"vendor:{route.vendor}", reason=reason)]
+
+
+def _resume(node: Node, pull: Pull) -> list[Fact]:
+    route = node.settings(Work).routes.get(plain(pull.about))
+    if route is None or not spans.is_open(node.rows, "pause", pull.about):
+        raise Refused("The route is not paused.")
+    return [RouteResumed(about=pull.about, vendor=f"vendor:{route.vendor}")]
+
+
+def _in_state(*states: str) -> Callable[[Node, Subject], bool]:
+    def offered(node: Node, about: Subject) -> bool:
+        call = queries.call(node.rows, about)
+        return call is not None and call.state in states
+
+    return offered
+
+
+def _paused(node: Node, about: Subject) -> bool:
+    return spans.is_open(node.rows, "pause", about)
+
+
+LEVERS = (
+    Lever(
+        name="work.retry",
+        label="Retry",
+        explains="Sends it again as soon as the vendor is there, under the same idempotency key.",
+        kinds=("call",),
+        decide=_retry,
+        offered=_in_state(*decisions.WAITING),
+    ),
+    Lever(
+        name="work.hold",
+        label="Hold",
+        explains="Keeps it back until somebody retries or settles it, or the hours are over.",
+        kinds=("call",),
+        decide=_hold,
+        offered=_in_state("parked"),
+        form=Hold,
+    ),
+    Lever(
+        name="work.settle",
+        label="Settle by hand",
+        explains="Says that it was done in another way. It is never sent again.",
+        kinds=("call",),
+        decide=_settle,
+        offered=_in_state(*decisions.WAITING),
+        form=Settle,
+        tone="good",
+    ),
+    Lever(
+        name="work.refund",
+        label="Refunded",
+        explains="Says that the customer got the money back.",
+        kinds=("call",),
+        decide=_refund,
+        offered=_in_state("charged", "settled"),
+        form=Settle,
+    ),
+    Lever(
+        name="work.give_up",
+        label="Give up",
+        explains="Says that this sale will not be paid. It counts as lost.",
+        kinds=("call",),
+        decide=_give_up,
+        offered=_in_state(*decisions.WAITING),
+        form=Why,
+        tone="bad",
+    ),
+    Lever(
+        name="work.pause",
+        label="Pause the route",
+        explains="Sends nothing to the vendor; calls are parked until the route is resumed.",
+        kinds=("route",),
+        decide=_pause,
+        offered=lambda node, about: not _paused(node, about),
+        form=Why,
+        tone="warn",
+    ),
+    Lever(
+        name="work.resume",
+        label="Resume the route",
+        explains="Sends calls through again, the parked ones gently.",
+        kinds=("route",),
+        decide=_resume,
+        offered=_paused,
+        tone="good",
+    ),
+)
+

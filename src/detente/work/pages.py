@@ -1,0 +1,232 @@
+"""The queue, a call and the money, as people see them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from detente.kernel import spans
+from detente.kernel.fact import Recorded, Subject, plain
+from detente.kernel.ledger import Query
+from detente.kernel.money import Money, total
+from detente.kernel.node import Node
+from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
+from detente.work import decisions, queries
+from detente.work.decisions import Call
+from detente.work.effects import Request, shown
+from detente.work.queries import Sum
+from detente.work.settings import Work
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything waiting, and where the money stands."""
+
+    waiting: list[Call]
+    books: list[Sum]
+    at_stake: tuple[Money, ...]
+    routes: list[RouteState]
+    done_lately: list[Call]
+
+
+class RouteState(msgspec.Struct, frozen=True, kw_only=True):
+    """How one route is doing."""
+
+    about: Subject
+    vendor: Subject
+    state: str  # open for business, stopped, paused, trying
+    tone: str
+    reason: str
+    waiting: int
+
+
+class CallPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One call with its history and what was asked, with secrets masked."""
+
+    call: Call
+    history: list[Recorded]
+    request: str | None
+    headers: dict[str, str]
+    answer: str | None
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """The money of one vendor or route: every accepted call in exactly one state."""
+
+    books: list[Sum]
+    waiting: list[Call]
+    routes: list[RouteState]
+
+
+def queue(node: Node, _ask: Ask) -> Queue:
+    waiting = queries.waiting(node.rows)
+    return Queue(
+        waiting=waiting,
+        books=queries.books(node.rows),
+        at_stake=total(each.money for each in waiting if each.money),
+        routes=[_route_state(node, name) for name in node.settings(Work).routes],
+        done_lately=_done_lately(node),
+    )
+
+
+def _done_lately(node: Node) -> list[Call]:
+    states = ("charged", "settled", "refunded", "lost")
+    done = [each for state in states for each in queries.listed(node.rows, state, limit=20)]
+    parked = [each for each in done if each.parked_at is not None]
+    return sorted(parked, key=lambda each: -each.changed_at)[:20]
+
+
+def _route_state(node: Node, name: str) -> RouteState:
+    about = f"route:{name}"
+    going = {span.kind: span for span in spans.going_on(node.rows) if span.about == about}
+    if "pause" in going:
+        state, tone, reason = "paused", "warn", going["pause"].says
+    elif "breaker" in going:
+        state, tone, reason = "stopped waiting", "bad", going["breaker"].says
+    else:
+        state, tone, reason = "open", "good", "calls go through"
+    count = sum(
+        each.calls for each in queries.books(node.rows, route=name) if each.state in decisions.WAITING
+    )
+    vendor = f"vendor:{node.settings(Work).routes[name].vendor}"
+    return RouteState(
+        about=about, vendor=vendor, state=state, tone=tone, reason=reason, waiting=count
+    )
+
+
+def one_call(node: Node, ask: Ask) -> CallPage:
+    return _call_page(node, f"call:{ask.path['call']}")
+
+
+def _call_page(node: Node, about: Subject) -> CallPage:
+    call = queries.call_or_not_found(node.rows, about)
+    kept = node.ledger.attachment(call.request)
+    request = msgspec.msgpack.decode(kept, type=Request) if kept else None
+    kept_answer = node.ledger.attachment(call.answer) if call.answer else None
+    answer = msgspec.msgpack.decode(kept_answer)[2] if kept_answer else None
+    mask = node.settings(Work).mask
+    return CallPage(
+        call=call,
+        history=list(node.ledger.read(Query(subjects=(about,)))),
+        request=masked(request.body, mask) if request else None,
+        headers=shown(dict(request.headers)) if request else {},
+        answer=masked(answer, mask) if answer else None,
+    )
+
+
+# Fields that hold what nobody but the vendor needs to see (PCI DSS 3.4 for card numbers).
+_MASKED = frozenset(
+    {
+        "card", "card_number", "cardnumber", "number", "pan", "cvc", "cvv", "cvv2", "iban", "account",
+        "token", "password", "secret", "authorization", "api_key", "apikey", "pin", "ssn",
+    }
+)  # fmt: skip
+
+
+def masked(body: bytes, more: tuple[str, ...] = ()) -> str:
+    """The body as text with secret fields blanked; what is not JSON is shown only by its size."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return f"({len(body)} bytes, not JSON)"
+    hidden = _MASKED | {name.lower() for name in more}
+    return json.dumps(_mask(document, hidden), indent=2, ensure_ascii=False)
+
+
+def _mask(value: Any, hidden: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: "•••" if key.lower().replace("-", "_") in hidden else _mask(each, hidden)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_mask(each, hidden) for each in value]
+    if isinstance(value, str) and _looks_like_a_card(value):
+        return "•••" + value[-4:]
+    return value
+
+
+def _looks_like_a_card(text: str) -> bool:
+    """13 to 19 digits that pass the Luhn check (ISO/IEC 7812-1)."""
+    digits = [int(each) for each in text.replace(" ", "").replace("-", "") if each.isdigit()]
+    if not 13 <= len(digits) <= 19 or len(digits) != len(text.replace(" ", "").replace("-", "")):
+        return False
+    doubled = (sum(divmod(2 * each, 10)) for each in digits[-2::-2])
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+# -- signs on Now ------------------------------------------------------------------------------
+
+
+def signs(node: Node) -> list[Sign]:
+    found = []
+    for name in node.settings(Work).routes:
+        state = _route_state(node, name)
+        waiting = [each for each in queries.waiting(node.rows) if each.route == name]
+        if state.state != "open" or waiting:
+            found.append(_route_sign(node, state, waiting))
+    return found
+
+
+def _route_sign(node: Node, state: RouteState, waiting: list[Call]) -> Sign:
+    going = [span for span in spans.going_on(node.rows) if span.about == state.about]
+    plural = "call waits" if state.waiting == 1 else "calls wait"
+    parked = f"{state.waiting} {plural} to be passed on" if state.waiting else ""
+    sentence = "; ".join(part for part in ("" if state.state == "open" else state.reason, parked) if part)
+    return Sign(
+        tone="warn",
+        about=state.about,
+        sentence=sentence,
+        since=going[0].start if going else min((each.taken_at for each in waiting), default=None),
+        costs=total(each.money for each in waiting if each.money),
+        href="/work",
+    )
+
+
+# -- panels ------------------------------------------------------------------------------------
+
+
+def books_panel(node: Node, about: Subject) -> Books | None:
+    vendor = about if about.startswith("vendor:") else None
+    route = plain(about) if about.startswith("route:") else None
+    routes = [
+        _route_state(node, name)
+        for name, each in node.settings(Work).routes.items()
+        if name == route or f"vendor:{each.vendor}" == vendor
+    ]
+    if not routes:
+        return None
+    waiting = [
+        each for each in queries.waiting(node.rows, vendor=vendor) if route in (None, each.route)
+    ]
+    books = queries.books(node.rows, vendor=vendor, route=route)
+    return Books(books=books, waiting=waiting, routes=routes)
+
+
+def call_panel(node: Node, about: Subject) -> CallPage:
+    return _call_page(node, about)
+
+
+PAGES = (
+    Page(
+        path="/work",
+        title="Queue",
+        answer=queue,
+        template="work/queue.html",
+        in_menu=True,
+        hears=("work.*",),
+    ),
+    Page(
+        path="/work/calls/{call}",
+        title="Call",
+        answer=one_call,
+        template="work/call.html",
+        hears=("work.*",),
+    ),
+)
+
+PANELS = (
+    Panel(title="Queue and money", kinds=("vendor", "route"), answer=books_panel, template="work/books.html"),
+    Panel(title="The call", kinds=("call",), answer=call_panel, template="work/call_panel.html"),
+)

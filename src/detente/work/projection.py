@@ -1,0 +1,97 @@
+"""Where does each call stand?"""
+
+from __future__ import annotations
+
+from detente.facts.work import (
+    CallCharged,
+    CallHeld,
+    CallLost,
+    CallParked,
+    CallRefunded,
+    CallRefused,
+    CallReleased,
+    CallSettled,
+    CallTaken,
+    ReplayFailed,
+)
+from detente.kernel.fact import Recorded
+from detente.kernel.views import Projection, Rows
+
+_TABLES = """
+create table work_call(
+  about text primary key, route text not null, vendor text not null, key text not null,
+  method text not null, path text not null, sha256 text not null, state text not null,
+  minor integer, currency text, reason text not null default '', unknown integer not null default 0,
+  attempts integer not null default 0, taken_at integer not null, parked_at integer,
+  next_at integer, changed_at integer not null, request integer not null, answer integer,
+  status integer, note text not null default ''
+) without rowid;
+create unique index work_call_key on work_call(route, key);
+create index work_call_waiting on work_call(route, state, next_at);
+create index work_call_changed on work_call(changed_at);
+"""
+
+
+def _fold(rows: Rows, recorded: Recorded) -> None:
+    match recorded.fact:
+        case CallTaken() as fact:
+            worth = (fact.money.minor, fact.money.currency) if fact.money else (None, None)
+            rows.execute(
+                "insert or ignore into work_call(about, route, vendor, key, method, path, sha256,"
+                " state, minor, currency, taken_at, changed_at, request)"
+                " values (?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, ?, ?, ?)",
+                (
+                    fact.about, fact.route, fact.vendor, fact.key, fact.method, fact.path,
+                    fact.sha256, *worth, recorded.at, recorded.at, recorded.position,
+                ),
+            )  # fmt: skip
+        case CallCharged() as fact:
+            _move(rows, recorded, "charged", status=fact.status, answer=recorded.position)
+        case CallRefused() as fact:
+            _move(rows, recorded, "refused", status=fact.status, answer=recorded.position)
+        case CallParked() as fact:
+            now = recorded.at
+            doubt = int(fact.unknown)
+            _move(
+                rows,
+                recorded,
+                "parked",
+                reason=fact.reason,
+                unknown=doubt,
+                parked_at=now,
+                next_at=now,
+            )
+        case ReplayFailed() as fact:
+            _move(
+                rows, recorded, "parked", reason=fact.reason, attempts=fact.attempt,
+                unknown=int(fact.unknown), next_at=fact.next_at,
+            )  # fmt: skip
+        case CallHeld() as fact:
+            _move(rows, recorded, "held", reason=fact.reason, next_at=fact.until)
+        case CallReleased():
+            _move(rows, recorded, "parked", next_at=recorded.at)
+        case CallSettled() as fact:
+            _move(rows, recorded, "settled", note=f"{fact.note} {fact.reference}".strip())
+        case CallRefunded() as fact:
+            _move(rows, recorded, "refunded", note=f"{fact.note} {fact.reference}".strip())
+        case CallLost() as fact:
+            _move(rows, recorded, "lost", note=fact.note)
+        case _:
+            pass
+
+
+def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None:
+    columns |= {"state": state, "changed_at": recorded.at}
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    rows.execute(
+        f"update work_call set {assignments} where about = ?",  # noqa: S608 - our own column names
+        (*columns.values(), recorded.about),
+    )
+
+
+_HEARS = (
+    CallTaken, CallCharged, CallRefused, CallParked, ReplayFailed, CallHeld, CallReleased,
+    CallSettled, CallRefunded, CallLost,
+)  # fmt: skip
+
+calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold)

@@ -1,0 +1,127 @@
+"""Where does each call stand, and what does that come to?"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+
+from detente.kernel.clock import Instant
+from detente.kernel.fact import Subject, plain
+from detente.kernel.money import Money
+from detente.kernel.slice import NotFound
+from detente.kernel.views import Rows
+from detente.work.decisions import Call, State
+
+_COLUMNS = """
+select about, route, vendor, key, method, path, sha256, state, minor, currency, reason, unknown,
+  attempts, taken_at, parked_at, next_at, changed_at, request, answer, status, note from work_call
+"""
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """So many calls in one state, and what they are worth."""
+
+    state: State
+    calls: int
+    money: tuple[Money, ...]
+
+
+def call(rows: Rows, about: Subject) -> Call | None:
+    """That call, if there is one."""
+    return _one(rows, f"{_COLUMNS} where about = ?", (about,))
+
+
+def call_or_not_found(rows: Rows, about: Subject) -> Call:
+    """That call; NotFound if there is none."""
+    found = call(rows, about)
+    if found is None:
+        raise NotFound(f"there is no call {plain(about)}")
+    return found
+
+
+def by_key(rows: Rows, route: str, key: str) -> Call | None:
+    """The call a caller made under that idempotency key."""
+    return _one(rows, f"{_COLUMNS} where route = ? and key = ?", (route, key))
+
+
+def next_due(rows: Rows, route: str, now: Instant) -> Call | None:
+    """The oldest waiting call of the route that may be sent now."""
+    asked = f"""{_COLUMNS} where route = ? and state in ('parked', 'held')
+      and next_at is not null and next_at <= ? order by taken_at limit 1"""
+    return _one(rows, asked, (route, now))
+
+
+def next_due_at(rows: Rows, route: str) -> Instant | None:
+    """When the next waiting call of the route may be sent."""
+    asked = "select min(next_at) from work_call where route = ? and state in ('parked', 'held')"
+    for (at,) in rows.execute(asked, (route,)):
+        return None if at is None else int(at)
+    return None
+
+
+def waiting(rows: Rows, *, vendor: Subject | None = None, limit: int = 200) -> list[Call]:
+    """Everything parked or held, oldest first."""
+    asked = f"""{_COLUMNS} where state in ('parked', 'held') and (?1 is null or vendor = ?1)
+      order by taken_at limit ?2"""
+    return _all(rows, asked, (vendor, limit))
+
+
+def listed(rows: Rows, state: State, *, limit: int = 200) -> list[Call]:
+    """Calls in one state, the last changed first."""
+    asked = f"{_COLUMNS} where state = ? order by changed_at desc limit ?"
+    return _all(rows, asked, (state, limit))
+
+
+def unfinished(rows: Rows) -> list[Call]:
+    """Calls that were with the vendor when the node last stopped."""
+    return _all(rows, f"{_COLUMNS} where state = 'taken' order by taken_at", ())
+
+
+def finished(rows: Rows, *, after: Instant, before: Instant, limit: int = 500) -> list[Call]:
+    """Calls that ended between the two, oldest first: their attachments may go."""
+    asked = f"""{_COLUMNS} where changed_at > ? and changed_at < ?
+      and state not in ('taken', 'parked', 'held') order by changed_at limit ?"""
+    return _all(rows, asked, (after, before, limit))
+
+
+def books(
+    rows: Rows, *, vendor: Subject | None = None, route: str | None = None,
+    since: Instant = 0, until: Instant | None = None,
+) -> list[Sum]:  # fmt: skip
+    """How many calls stand in each state and what they are worth: the money line."""
+    asked = """select state, currency, count(*), sum(minor) from work_call
+      where (?1 is null or vendor = ?1) and (?2 is null or route = ?2)
+      and taken_at >= ?3 and (?4 is null or taken_at < ?4) group by state, currency
+      order by currency"""
+    found: dict[str, tuple[int, list[Money]]] = {}
+    for state, currency, count, minor in rows.execute(asked, (vendor, route, since, until)):
+        calls, amounts = found.get(state, (0, []))
+        amounts = [*amounts, Money(minor, currency)] if currency else amounts
+        found[state] = (calls + count, amounts)
+    return [
+        Sum(state, found[state][0], tuple(found[state][1]))
+        for state in get_args(State)
+        if state in found
+    ]
+
+
+def _one(rows: Rows, asked: str, values: tuple[object, ...]) -> Call | None:
+    return next(iter(_all(rows, asked, values)), None)
+
+
+def _all(rows: Rows, asked: str, values: tuple[object, ...]) -> list[Call]:
+    return [_call(row) for row in rows.execute(asked, values)]
+
+
+def _call(row: tuple[object, ...]) -> Call:
+    names = (
+        "about", "route", "vendor", "key", "method", "path", "sha256", "state", "minor", "currency",
+        "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at", "request",
+        "answer", "status", "note",
+    )  # fmt: skip
+    found = dict(zip(names, row, strict=True))
+    minor, currency = found.pop("minor"), found.pop("currency")
+    found["unknown"] = bool(found["unknown"])
+    found["money"] = None if currency is None else Money(minor, currency)  # type: ignore[arg-type]
+    return Call(**found)  # type: ignore[arg-type]

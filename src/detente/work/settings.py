@@ -1,0 +1,113 @@
+"""What people write about the vendors' routes: `work:` in `detente.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from detente.kernel.catalogue import Catalogue, Mistake, unknown
+from detente.kernel.config import Address, Duration, Percent, Secret, Url
+
+
+class MoneyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a call says what it is worth, as JSON pointers (RFC 6901) into its body."""
+
+    amount: Annotated[str, Meta(pattern="^/", description="for example /amount")]
+    currency: Annotated[
+        str, Meta(description="a pointer such as /currency, or a fixed code such as EUR")
+    ]
+    unit: Annotated[
+        Literal["minor", "major"],
+        Meta(description="minor: 1990 means 19.90; major: 19.90 means 19.90"),
+    ] = "minor"
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the circuit breaker stops waiting for the vendor, and how it tries again."""
+
+    window: Annotated[Duration, Meta(description="how far back it looks")] = Duration(10)
+    minimum_calls: Annotated[int, Meta(ge=1)] = 5
+    failure_rate: Annotated[Percent, Meta(description="opens at this share of failures")] = Percent(
+        0.5
+    )
+    slow_after: Annotated[Duration | None, Meta(description="slower than this is slow")] = None
+    slow_rate: Percent = Percent(0.8)
+    open_for: Annotated[Duration, Meta(description="waits this long before the next probe")] = (
+        Duration(5)
+    )
+    open_for_at_most: Duration = Duration(60)
+    probes: Annotated[int, Meta(ge=1, description="calls let through at once while probing")] = 1
+    closes_after: Annotated[int, Meta(ge=1, description="good probes in a row")] = 2
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How parked calls go out again: gently, faster as the vendor keeps up."""
+
+    starts_at: Annotated[float, Meta(gt=0, description="calls a second at first")] = 1.0
+    at_most: Annotated[float, Meta(gt=0, description="calls a second once all is well")] = 10.0
+    first_wait: Annotated[Duration, Meta(description="after the first failed attempt")] = Duration(
+        5
+    )
+    longest_wait: Annotated[Duration, Meta(description="between attempts, in the end")] = Duration(
+        300
+    )
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One way to a vendor: callers use `http://<gateway>/<route>/…` instead of `to`."""
+
+    vendor: str
+    to: Annotated[Url, Meta(description="where the vendor really is")]
+    timeout: Annotated[Duration, Meta(description="how long a caller may be kept waiting")] = (
+        Duration(5)
+    )
+    park: Annotated[
+        tuple[Literal["POST", "PUT", "PATCH", "DELETE"], ...],
+        Meta(description="methods worth keeping when the vendor is not there; [] parks nothing"),
+    ] = ("POST",)
+    idempotency: Annotated[
+        str | None,
+        Meta(
+            description="the header by which the vendor knows a repeated call; null if it has none"
+        ),
+    ] = "Idempotency-Key"
+    answer_status: Annotated[int, Meta(ge=200, le=299)] = 202
+    money: MoneyIn | None = None
+    headers: Annotated[
+        Mapping[str, Secret], Meta(description="set on every call: the vendor's key, by reference")
+    ] = {}
+    breaker: Patience = Patience()
+    replay: Replay = Replay()
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How we keep working when a vendor does not."""
+
+    gateway: Annotated[Address, Meta(description="where callers reach the routes")] = Address(
+        "127.0.0.1:3384"
+    )
+    routes: Mapping[str, Route] = {}
+    mask: Annotated[
+        tuple[str, ...],
+        Meta(description="names of fields never shown, besides the usual ones"),
+    ] = ()
+    keep_requests: Annotated[
+        Duration, Meta(description="how long a finished call's request and answer are kept")
+    ] = Duration(7 * 86_400)
+
+
+def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
+    """Routes to vendors nobody declared, and waits that cannot be."""
+    for name, route in work.routes.items():
+        here = ("work", "routes", name)
+        if route.vendor not in catalogue.vendors:
+            yield unknown((*here, "vendor"), "vendor", route.vendor, catalogue.vendors)
+        slow = route.breaker.slow_after
+        if slow is not None and slow > route.timeout:
+            says = f"slow_after {slow} is longer than the route's timeout, so nothing is ever slow"
+            yield Mistake((*here, "breaker", "slow_after"), says)
+        if route.replay.starts_at > route.replay.at_most:
+            yield Mistake((*here, "replay", "starts_at"), "starts_at is faster than at_most")

@@ -1,0 +1,25 @@
+"""The card of `work`."""
+
+from __future__ import annotations
+
+from detente.facts import work as facts
+from detente.kernel.slice import Slice
+from detente.work import levers, pages
+from detente.work.effects import effects
+from detente.work.projection import calls
+from detente.work.settings import Work, mistakes
+
+card = Slice(
+    noun="work",
+    question="How do we keep working without them?",
+    settings=Work,
+    mistakes=mistakes,
+    projection=calls,
+    spans=(facts.BREAKER, facts.PAUSE),
+    signs=pages.signs,
+    pages=pages.PAGES,
+    panels=pages.PANELS,
+    levers=levers.LEVERS,
+    effects=effects(),
+    commands="detente.work.cli:work",
+)
