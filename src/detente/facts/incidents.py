@@ -26,14 +26,21 @@ class Opened(Fact, frozen=True, kw_only=True):
 
 @named("incidents.cause_joined")
 class CauseJoined(Fact, frozen=True, kw_only=True):
-    """Something more is down because of the same thing: no second incident, no second page."""
+    """Something more is down because of the same thing: no second incident, no second page.
+
+    A `remark` (the test twin fell too) is worth knowing and does not keep the incident open.
+    """
 
     cause: Subject
     reason: str
+    since: Instant | None = None  # when it began; None: when it was written down
+    remark: bool = False
 
     tone: ClassVar[Tone] = "bad"
 
     def says(self) -> str:
+        if self.remark:
+            return f"noticed: {self.cause.partition(':')[2]} is down too ({self.reason})"
         return f"grew: {self.reason}"
 
 
@@ -42,6 +49,7 @@ class CauseLeft(Fact, frozen=True, kw_only=True):
     """One of the things that were down works again."""
 
     cause: Subject
+    since: Instant | None = None  # when it began to work; None: when it was written down
 
     tone: ClassVar[Tone] = "good"
 

@@ -17,6 +17,7 @@ class Told(Fact, frozen=True, kw_only=True):
     message: str  # "opened", "taken" or "closed"
     to: tuple[str, ...] = ()  # mail addresses; for a webhook, its host only
     message_id: str = ""
+    tells: int = 0  # position of the newest fact about the incident that the message tells of
 
     def says(self) -> str:
         way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
@@ -46,6 +47,7 @@ class Taken(Fact, frozen=True, kw_only=True):
 
     who: str
     way: str = "page"  # "page", "link" or "terminal"
+    team: str = ""  # whose link it was
 
     tone: ClassVar[Tone] = "good"
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Annotated, Protocol
 from zoneinfo import ZoneInfo
 
-Instant = int
-Seconds = float
+from msgspec import Meta
+
+Instant = Annotated[int, Meta(description="nanoseconds since 1970-01-01 UTC")]
+Seconds = Annotated[float, Meta(description="seconds")]
 
 NS = 1_000_000_000
 

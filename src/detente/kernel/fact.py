@@ -37,7 +37,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         raise NotImplementedError(f"{type(self).__name__} does not say what happened")
 
 
-class Unknown(Fact):
+class Unknown(Fact, frozen=True, kw_only=True):
     """A fact whose name this version does not know: kept and shown, never dropped."""
 
     called: str

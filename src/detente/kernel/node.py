@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -108,10 +108,6 @@ class Node:
 
     async def follow(self, names: Sequence[str], *, after: int) -> AsyncIterator[list[Recorded]]:
         """Facts of these names as they come; the views have read them before you do."""
-        follow = cast(
-            "AsyncIterator[list[Recorded]]",
-            self.ledger.follow(Query(names=tuple(names)), after=after),
-        )
-        async for batch in follow:
+        async for batch in self.ledger.follow(Query(names=tuple(names)), after=after):
             self.views.catch_up(self.ledger)
             yield batch

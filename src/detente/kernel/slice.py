@@ -7,7 +7,7 @@ holds the cards (`detente.slices`) holds the whole product.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +120,7 @@ class Slice:
     noun: str
     question: str
     settings: type[msgspec.Struct]
-    mistakes: Callable[[Any, Any], Sequence[Mistake]] | None = None  # (settings, catalogue) → mistakes
+    mistakes: Callable[[Any, Any], Iterable[Mistake]] | None = None  # (settings, catalogue) → mistakes
     projection: Projection | None = None
     spans: tuple[SpanKind, ...] = ()
     signs: Callable[[Node], Sequence[Sign]] | None = None

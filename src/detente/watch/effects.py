@@ -11,7 +11,6 @@ import msgspec
 
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant
-from detente.kernel.config import Secret
 from detente.kernel.fact import Fact
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
@@ -99,10 +98,7 @@ class Watcher:
 
 def probe(name: str, check: Check) -> Probe:
     """The check as the prober wants it. Secrets are revealed here and nowhere shown."""
-    headers = {
-        key: value.reveal() if isinstance(value, Secret) else value
-        for key, value in check.headers.items()
-    }
+    secrets = {key: value.reveal() for key, value in check.secret_headers.items()}
     asked = Probe(
         id=name,
         kind=check.kind,
@@ -110,7 +106,7 @@ def probe(name: str, check: Check) -> Probe:
         every=float(check.every),
         timeout=float(check.timeout),
         method=check.method,
-        headers=headers,
+        headers={**check.headers, **secrets},
         expect_body=check.expect.body,
         expect_body_regex=check.expect.matches,
         slow_after=None if check.slow_after is None else float(check.slow_after),
@@ -152,5 +148,4 @@ def _has_checks(node: Node) -> bool:
     return bool(node.settings(Watch).checks)
 
 
-def effects() -> Sequence[Effect]:
-    return (Effect("watch", _watch, wanted=_has_checks),)
+EFFECTS = (Effect("watch", _watch, wanted=_has_checks),)

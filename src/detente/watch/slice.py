@@ -5,7 +5,7 @@ from __future__ import annotations
 from detente.facts import watch as facts
 from detente.kernel.slice import Slice
 from detente.watch import pages
-from detente.watch.effects import effects
+from detente.watch.effects import EFFECTS
 from detente.watch.projection import seen
 from detente.watch.settings import Watch, mistakes
 
@@ -19,6 +19,6 @@ card = Slice(
     signs=pages.signs,
     pages=pages.PAGES,
     panels=pages.PANELS,
-    effects=effects(),
+    effects=EFFECTS,
     commands="detente.watch.cli:watch",
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -183,7 +183,8 @@ class Desk:
         start = loop.time()
         headers = {
             **dict(request.headers),
-            **{name: secret.reveal() for name, secret in route.headers.items()},
+            **route.headers,
+            **{name: secret.reveal() for name, secret in route.secret_headers.items()},
         }
         try:
             reply = await self.node.network.call(
@@ -351,9 +352,13 @@ def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact 
     return None  # probing, or open again after a probe: still the same outage of the route
 
 
+def _set_by(route: Route) -> tuple[str, ...]:
+    return (*route.headers, *route.secret_headers, route.idempotency or _IDEMPOTENCY)
+
+
 def _kept(route: Route, incoming: Incoming) -> Request:
     """The request less what belongs to one connection and what the route sets itself."""
-    named = {name.lower() for name in (*route.headers, route.idempotency or _IDEMPOTENCY)}
+    named = {name.lower() for name in _set_by(route)}
     return Request(end_to_end(incoming.headers, without=named), incoming.body)
 
 
@@ -379,7 +384,7 @@ async def _stand(node: Node) -> None:
     desk = Desk(node)
     await desk.recover()
     node.parts[Desk] = desk
-    gateway = Gateway(desk.answer)
+    gateway = (node.part(Gateway) or Gateway)(desk.answer)
     address = desk.work.gateway
     try:
         await gateway.start(address.host, address.port)
@@ -404,8 +409,7 @@ def _has_routes(node: Node) -> bool:
     return bool(node.settings(Work).routes)
 
 
-def effects() -> Sequence[Effect]:
-    return (Effect("gateway", _stand, wanted=_has_routes),)
+EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
 
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:

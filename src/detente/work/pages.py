@@ -14,7 +14,7 @@ from detente.kernel.money import Money, total
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
 from detente.work import decisions, queries
-from detente.work.decisions import Call
+from detente.work.decisions import Call, State
 from detente.work.effects import Request, shown
 from detente.work.queries import Sum
 from detente.work.settings import Work
@@ -71,7 +71,7 @@ def queue(node: Node, _ask: Ask) -> Queue:
 
 
 def _done_lately(node: Node) -> list[Call]:
-    states = ("charged", "settled", "refunded", "lost")
+    states: tuple[State, ...] = ("charged", "settled", "refunded", "lost")
     done = [each for state in states for each in queries.listed(node.rows, state, limit=20)]
     parked = [each for each in done if each.parked_at is not None]
     return sorted(parked, key=lambda each: -each.changed_at)[:20]

@@ -76,7 +76,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = "Idempotency-Key"
     answer_status: Annotated[int, Meta(ge=200, le=299)] = 202
     money: MoneyIn | None = None
-    headers: Annotated[
+    headers: Annotated[Mapping[str, str], Meta(description="set on every call")] = {}
+    secret_headers: Annotated[
         Mapping[str, Secret], Meta(description="set on every call: the vendor's key, by reference")
     ] = {}
     breaker: Patience = Patience()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from detente.facts import work as facts
 from detente.kernel.slice import Slice
 from detente.work import levers, pages
-from detente.work.effects import effects
+from detente.work.effects import EFFECTS
 from detente.work.projection import calls
 from detente.work.settings import Work, mistakes
 
@@ -20,6 +20,6 @@ card = Slice(
     pages=pages.PAGES,
     panels=pages.PANELS,
     levers=levers.LEVERS,
-    effects=effects(),
+    effects=EFFECTS,
     commands="detente.work.cli:work",
 )

@@ -259,6 +259,18 @@ def test_answers_from_before_do_not_count() -> None:
     assert breaker.ask() is None
 
 
+def test_calls_from_before_do_not_hang_into_the_new_state() -> None:
+    """Calls under way when it changed are not found hanging afterwards."""
+    breaker, watch, _ = a_breaker()
+    breaker.hold_closed("Ben: let them all through")
+    before = [asked(breaker) for _ in range(5)]
+    breaker.release()
+    asked(breaker)
+    watch.goes(2)
+    now = breaker.snapshot()
+    assert (now.state, now.failures, now.in_flight) == ("closed", 1, len(before) + 1)
+
+
 def test_people_may_hold_it_open() -> None:
     """Held open it refuses whatever happens; released it tries a call before trusting them."""
     breaker, watch, told = a_breaker()

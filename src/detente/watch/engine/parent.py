@@ -131,26 +131,28 @@ class ProberProcess:
         if self._monotonic() - self._started > LASTED:
             self._wait = self._first_wait
         await self._end()
-        if not self._closing:
+        while self._process is None and not self._closing:
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT)
-        if not self._closing:
-            self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+                self.restarts += 1
+            except OSError as wrong:
+                log.warning("The prober cannot be started: %s. Trying again.", wrong)
 
     async def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        if process.stdin is not None:
-            process.stdin.close()
+        assert process.stdin is not None
+        process.stdin.close()
         try:
             async with asyncio.timeout(FAREWELL):
-                await process.wait()
+                await _let_finish(process)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await _let_finish(process)
         if self._complaints is not None:
             await self._complaints
             self._complaints = None
@@ -159,3 +161,11 @@ class ProberProcess:
         assert process.stderr is not None
         while line := await process.stderr.readline():
             log.warning("The prober says: %s", line.decode("utf-8", "replace").rstrip())
+
+
+async def _let_finish(process: Process) -> None:
+    """Wait for the end, taking what it still says: a full pipe would keep it from ending."""
+    assert process.stdout is not None
+    while await process.stdout.read(1 << 16):
+        pass
+    await process.wait()

@@ -92,9 +92,10 @@ class Prober:
         standing = self._standing.pop(name)
         if standing.turn is not None:
             self.schedule.remove(standing.turn)
-        if standing.run is not None:
-            self._over(standing.run)
-            standing.run.cancel()
+        run = standing.run
+        if run is not None:
+            self._over(run)
+            run.cancel()
 
     def _ask_others(self, orders: Orders) -> None:
         """Other name servers. Lookups on their way fail as if nobody had answered: they are ours."""

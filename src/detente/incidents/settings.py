@@ -1,0 +1,54 @@
+"""What people write about incidents: `incidents:` in `detente.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from detente.kernel.catalogue import Catalogue, Mistake, Service, Vendor, unknown
+from detente.kernel.config import Duration
+
+
+class Incidents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an incident begins, and when it is over."""
+
+    closes_after: Annotated[
+        Duration, Meta(description="closed once everything has worked again for this long")
+    ] = Duration(60)
+    lead_in: Annotated[
+        Duration, Meta(description="its timeline begins this long before the first failure")
+    ] = Duration(300)
+    opens_for: Annotated[
+        tuple[str, ...],
+        Meta(description="environments whose failures open an incident; others are only noted"),
+    ] = ("production",)
+
+
+def mistakes(incidents: Incidents, catalogue: Catalogue) -> Iterator[Mistake]:
+    """Environments nobody declared, and things whose failure would open nothing."""
+    shelves: dict[str, Mapping[str, Vendor | Service]] = {
+        "vendors": catalogue.vendors,
+        "services": catalogue.services,
+    }
+    declared = {
+        name: environment
+        for shelf in shelves.values()
+        for entry in shelf.values()
+        for name, environment in entry.environments.items()
+    }
+    for index, name in enumerate(incidents.opens_for):
+        if name not in declared and name != "production":
+            yield unknown(("incidents", "opens_for", index), "environment", name, declared)
+    for noun, shelf in shelves.items():
+        for name, entry in shelf.items():
+            if entry.environments and not set(entry.environments) & set(incidents.opens_for):
+                there = ", ".join(entry.environments)
+                says = (
+                    f"no failure of {name} would open an incident: it runs in {there}, and"
+                    f" incidents.opens_for says {', '.join(incidents.opens_for) or 'nothing'}; add"
+                    " the environment that customers use"
+                )
+                yield Mistake((noun, name, "environments"), says)

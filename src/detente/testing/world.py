@@ -1,0 +1,307 @@
+"""Who is in the world besides us, and what goes wrong there?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from detente.app import declared_type, mistakes, open_views, put_together, run
+from detente.kernel.clock import NS, Instant, Seconds, instant
+from detente.kernel.config import loads
+from detente.kernel.fact import Fact, Recorded
+from detente.kernel.ledger import Query
+from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.network import MailServer, NoAnswer, NotReached, Reply
+from detente.kernel.node import Node
+from detente.testing.loop import SimulatedLoop
+from detente.watch.effects import Prober
+from detente.watch.engine.schedule import slots
+from detente.watch.engine.wire import Orders, Probe, Result
+from detente.work.effects import Desk
+from detente.work.engine.gateway import Gateway, Incoming, Outgoing
+
+T = TypeVar("T")
+
+_MORNING = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+
+
+class SimulatedClock:
+    """The loop's simulated time as a moment in the calendar."""
+
+    def __init__(self, start: datetime = _MORNING) -> None:
+        self._start = instant(start)
+
+    def now(self) -> Instant:
+        return self._start + round(asyncio.get_running_loop().time() * NS)
+
+
+@dataclass
+class Mood:
+    """How a simulated vendor feels. Shares are between 0 and 1."""
+
+    latency: Seconds = 0.05
+    hangs: bool = False  # takes the request and never answers
+    away: bool = False  # does not even take connections
+    errors: float = 0.0  # answers 503
+    loses_answers: float = 0.0  # does it, and the answer is lost on the way
+
+
+@dataclass
+class SimulatedVendor(Mood):
+    """A vendor with a book of its own, which nobody else writes in."""
+
+    name: str = ""
+    book: dict[str, dict[str, object]] = field(default_factory=dict)  # by idempotency key
+    asked: int = 0
+
+    async def answer(
+        self, method: str, headers: Mapping[str, str], body: bytes, chance: random.Random
+    ) -> Reply:
+        """One request, as this vendor feels."""
+        self.asked += 1
+        if self.away:
+            raise NotReached("connection refused")
+        await asyncio.sleep(self.latency)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if chance.random() < self.errors:
+            return Reply(503, (), b"")
+        if method != "POST":
+            return Reply(200, (), b"ok")
+        return self._charge(headers, body, chance)
+
+    def _charge(self, headers: Mapping[str, str], body: bytes, chance: random.Random) -> Reply:
+        asked = json.loads(body)
+        if str(asked.get("token", "")).startswith("tok_declined"):
+            return Reply(402, (), b'{"error": "card_declined"}')
+        key = headers.get("Idempotency-Key", f"none-{self.asked}")
+        charge = self.book.setdefault(key, {"id": f"ch_{len(self.book) + 1}", **asked})
+        if chance.random() < self.loses_answers:
+            raise NoAnswer("the connection broke before an answer came")
+        return Reply(201, (("Content-Type", "application/json"),), json.dumps(charge).encode())
+
+
+class SimulatedNetwork:
+    """Reaches the world's vendors by the host of the address, and keeps the mail."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.vendors: dict[str, SimulatedVendor] = {}
+        self.mails: list[EmailMessage] = []
+        self.hooks: list[tuple[str, object]] = []  # address and JSON of what was posted to chats
+        self.mail_is_down = False
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: Seconds = 10.0,  # noqa: ASYNC109 - the Network protocol names it
+    ) -> Reply:
+        host = urlsplit(url).hostname or ""
+        vendor = self.vendors.get(host)
+        if vendor is None and host.startswith("chat"):
+            self.hooks.append((url, json.loads(body)))
+            return Reply(200, (), b"ok")
+        if vendor is None:
+            raise NotReached(f"name {host} does not exist")
+        try:
+            async with asyncio.timeout(timeout):
+                return await vendor.answer(method, headers or {}, body, self.chance)
+        except TimeoutError:
+            raise NoAnswer(f"no answer within {timeout:g} s") from None
+
+    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+        await asyncio.sleep(0.01)
+        if self.mail_is_down:
+            raise NotReached(f"the mail server {server.host} did not take it: connection refused")
+        self.mails.append(message)
+
+    async def close(self) -> None:
+        pass
+
+
+class SimulatedProber:
+    """Asks on the real schedule, in simulated time, over the simulated network."""
+
+    def __init__(self, network: SimulatedNetwork, clock: SimulatedClock) -> None:
+        self._network = network
+        self._clock = clock
+        self._results: asyncio.Queue[list[Result]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.blind = False  # the prober itself is cut off
+
+    async def start(self, orders: Orders) -> None:
+        for probe in orders.probes:
+            self._tasks.append(asyncio.create_task(self._ask_again_and_again(probe, orders.place)))
+
+    async def results(self) -> AsyncIterator[list[Result]]:
+        while True:
+            yield await self._results.get()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ask_again_and_again(self, probe: Probe, place: str) -> None:
+        while True:
+            now = self._clock.now()
+            end = now + round(2 * probe.every * NS) + 1
+            slot = next(iter(slots(probe.id, probe.every, now + 1, end, place=place)))
+            await asyncio.sleep((slot - now) / NS)
+            self._results.put_nowait([await self._ask(probe, slot)])
+
+    async def _ask(self, probe: Probe, slot: Instant) -> Result:
+        if self.blind:
+            reason = "the prober itself is cut off"
+            return Result(id=probe.id, slot=slot, at=slot, verdict="inconclusive", reason=reason)
+        start = self._clock.now()
+        url = probe.target if "://" in probe.target else f"tcp://{probe.target}"
+        try:
+            reply = await self._network.call("GET", url, timeout=probe.timeout)
+            good = any(
+                first <= reply.status <= last
+                for first, last in (
+                    each if isinstance(each, tuple) else (each, each) for each in probe.expect_status
+                )
+            )
+            reason, status = ("" if good else f"HTTP {reply.status}"), reply.status
+        except (NotReached, NoAnswer) as trouble:
+            good, reason, status = False, str(trouble), None
+        total = (self._clock.now() - start) / NS
+        if good and probe.slow_after is not None and total > probe.slow_after:
+            good, reason = False, f"answered in {total:.1f} s, slower than {probe.slow_after:g} s"
+        verdict = "ok" if good else "failed"
+        return Result(
+            id=probe.id, slot=slot, at=start, verdict=verdict, reason=reason, total=total, status=status
+        )  # type: ignore[arg-type]
+
+
+class _NoGateway:
+    """In the simulated world callers walk in by `World.call`; no port is opened."""
+
+    def __init__(self, _answer: object) -> None:
+        pass
+
+    async def start(self, _host: str, _port: int) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class World:
+    """One node among its vendors."""
+
+    def __init__(self, node: Node, network: SimulatedNetwork, prober: SimulatedProber) -> None:
+        self.node = node
+        self.network = network
+        self.prober = prober
+        self.chance = network.chance
+
+    @property
+    def now(self) -> Instant:
+        return self.node.clock.now()
+
+    def vendor(self, name: str) -> SimulatedVendor:
+        """The vendor behind every declared address that carries its name."""
+        return next(each for each in self.network.vendors.values() if each.name == name)
+
+    async def passes(self, seconds: Seconds) -> None:
+        """So much time goes by."""
+        await asyncio.sleep(seconds)
+
+    async def call(
+        self, route: str, body: object, *, key: str | None = None, method: str = "POST"
+    ) -> Outgoing:
+        """Somebody calls a vendor through the gateway."""
+        desk: Desk = self.node.part(Desk)
+        headers = (("Idempotency-Key", key),) if key else ()
+        content = json.dumps(body).encode()
+        return await desk.answer(Incoming(route, method, "/charges", headers, content))
+
+    def facts(self, *names: str) -> list[Fact]:
+        """What happened so far, by name."""
+        return [recorded.fact for recorded in self.recorded(*names)]
+
+    def recorded(self, *names: str) -> list[Recorded]:
+        return list(self.node.ledger.read(Query(names=names)))
+
+
+def simulate(
+    story: Callable[[World], Awaitable[T]],
+    *,
+    declared: str,
+    seed: int = 1,
+    start: datetime = _MORNING,
+    ledger: Path | str = ":memory:",
+) -> T:
+    """Play a story in a world of its own and answer with what it returns.
+
+    Every host that `watch` checks or `work` routes lead to is a vendor of the first part of its
+    name: `http://cardpay.test/health` is cardpay's.
+    """
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(_play(story, declared, seed, start, ledger))
+
+
+async def _play(
+    story: Callable[[World], Awaitable[T]],
+    text: str,
+    seed: int,
+    start: datetime,
+    ledger_path: Path | str,
+) -> T:
+    declared = loads(text, declared_type(), cross=mistakes)
+    clock = SimulatedClock(start)
+    network = SimulatedNetwork(random.Random(seed))
+    prober = SimulatedProber(network, clock)
+    ledger = SqliteLedger(ledger_path, clock=clock, writer="inline")
+    views = open_views(ledger, ":memory:")
+    ledger.on_commit(lambda: views.catch_up(ledger) and None)
+    node = put_together(
+        declared,
+        ledger=ledger,
+        views=views,
+        clock=clock,
+        chance=random.Random(seed + 1),
+        network=network,
+        token="a-token-of-the-simulated-world",
+    )
+    node.parts |= {Prober: prober, Gateway: _NoGateway}
+    _settle_vendors(node, network)
+    stop = asyncio.Event()
+    running = asyncio.create_task(run(node, stop))
+    try:
+        await asyncio.sleep(0.001)
+        playing = asyncio.ensure_future(story(World(node, network, prober)))
+        await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
+        if not playing.done():
+            playing.cancel()
+            running.result()
+        return await playing
+    finally:
+        stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+        views.close()
+        await ledger.close()
+
+
+def _settle_vendors(node: Node, network: SimulatedNetwork) -> None:
+    watch, work = node.declared["watch"], node.declared["work"]
+    targets = [check.target for check in watch.checks.values()]
+    targets += [str(route.to) for route in work.routes.values()]
+    for target in targets:
+        host = urlsplit(target if "://" in target else f"tcp://{target}").hostname or ""
+        network.vendors.setdefault(host, SimulatedVendor(name=host.partition(".")[0]))
