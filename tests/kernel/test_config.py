@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import sys
@@ -379,6 +380,24 @@ def test_mistakes_between_settings_get_their_line_too() -> None:
         loads(GOOD + "teams: [dve]\n", Settings, cross=cross)
     places = [(each.line, each.column, each.says) for each in caught.value.mistakes]
     assert places == [(4, 5, "is too often for a bank"), (13, 9, "no team is called dve")]
+
+
+def test_dates_and_a_struct_that_checks_itself() -> None:
+    """Dates are explained by an example; what a struct refuses itself is told in its own words."""
+
+    class Window(Plain):
+        day: datetime.date
+        hours: int = 1
+
+        def __post_init__(self) -> None:
+            if self.hours > 24:
+                raise ValueError("a day has 24 hours")
+
+    assert loads("day: 2026-05-31", Window).day == datetime.date(2026, 5, 31)
+    with pytest.raises(ConfigErrors, match=r":1:6  day: expected a date such as 2026-05-31"):
+        loads("day: tomorrow", Window)
+    with pytest.raises(ConfigErrors, match="a day has 24 hours"):
+        loads("{day: 2026-05-31, hours: 25}", Window)
 
 
 def test_the_schema_is_one_that_editors_read() -> None:

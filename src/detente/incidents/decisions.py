@@ -86,13 +86,13 @@ def fell(
     """
     felt = opens(down.environment, opens_for)
     if incident is not None:
-        return [] if incident.knows(down.cause) else [_joined(incident.about, down, remark=not felt)]
+        return (
+            [] if incident.knows(down.cause) else [_joined(incident.about, down, remark=not felt)]
+        )
     if not felt:
         return []
     about = f"incident:{number}"
-    opened = Opened(
-        about=about, of=down.of, since=down.since, cause=down.cause, reason=down.reason
-    )
+    opened = Opened(about=about, of=down.of, since=down.since, cause=down.cause, reason=down.reason)
     others = [each for each in fellows if each.cause != down.cause]
     return [
         opened,

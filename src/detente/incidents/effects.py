@@ -150,5 +150,5 @@ async def _keep(node: Node) -> None:
         group.create_task(keeper.close())
 
 
-def effects() -> Sequence[Effect]:
+def effects() -> tuple[Effect, ...]:
     return (Effect("incidents", _keep),)

@@ -8,7 +8,7 @@ import msgspec
 
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant, Seconds, later
-from detente.kernel.fact import Subject
+from detente.kernel.fact import Subject, Tone
 from detente.kernel.node import Node
 from detente.kernel.spans import Span
 from detente.kernel.views import Rows
@@ -44,18 +44,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     every: Seconds
     state: State
-    tone: Literal["good", "bad", "warn", "plain"]
+    tone: Tone
     since: Instant | None
     reason: str
     last_seen: Instant | None
     median: Seconds | None  # of the last hour's good answers
     outages: list[Span]
     unmeasured: list[tuple[Instant, Instant]]
+    parts: list[tuple[Instant, Instant | None, Tone, str]]  # of the last day's bar
     day_start: Instant
     now: Instant
 
 
-_TONES: dict[State, Literal["good", "bad", "warn", "plain"]] = {
+_TONES: dict[State, Tone] = {
     "up": "good",
     "down": "bad",
     "warning": "warn",
@@ -77,6 +78,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
     latest = last_seen(node.rows, name)
     state, span = _state(node.rows, about, latest)
     outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
+    gaps = unmeasured(node.rows, name, start, now, check.every)
     return Standing(
         name=name,
         about=about,
@@ -84,7 +86,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         environment=check.environment,
         kind=check.kind,
         target=check.target,
-        every=check.every,
+        every=float(check.every),
         state=state,
         tone=_TONES[state],
         since=span.start if span else None,
@@ -92,10 +94,20 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         last_seen=latest.until if latest else None,
         median=_median(node.rows, name, later(now, -3600)),
         outages=outages,
-        unmeasured=unmeasured(node.rows, name, start, now, check.every),
+        unmeasured=gaps,
+        parts=_parts(outages, gaps),
         day_start=start,
         now=now,
     )
+
+
+def _parts(
+    outages: list[Span], gaps: list[tuple[Instant, Instant]]
+) -> list[tuple[Instant, Instant | None, Tone, str]]:
+    unseen: list[tuple[Instant, Instant | None, Tone, str]] = [
+        (start, end, "plain", "not measured") for start, end in gaps
+    ]
+    return [*unseen, *((each.start, each.end, "bad", each.says) for each in outages)]
 
 
 def _state(rows: Rows, about: Subject, latest: Seen | None) -> tuple[State, Span | None]:

@@ -49,8 +49,15 @@ def _validator(shape: Shape) -> Any:
         except ValueError as wrong:
             yield ValidationError(str(wrong))
 
-    ours: Any = extend(Draft202012Validator, {SPELLED: spelled})  # type: ignore[no-untyped-call]
+    whole = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole)
+    ours: Any = extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, {SPELLED: spelled}, type_checker=whole
+    )
     return ours(_lean(shape.schema))
+
+
+def _is_whole(_: Any, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _lean(schema: Any) -> Any:

@@ -16,6 +16,7 @@ from detente.kernel.config.words import Path, dotted, nearest, printable, withou
 
 _SHOWN = 50
 _WIDEST = 100
+_LONGEST = 1_000  # nobody finds a word in a longer line; the column has to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,13 @@ class Excerpts:
         self, document: Document, places: Iterable[Place], covered: Iterable[Span]
     ) -> None:
         self._lines = document.lines()
-        self._pieces: dict[int, list[Piece]] = {line: [] for line, _ in places}
+        self._pieces: dict[int, list[Piece]] = {line: [] for line, _ in places if self._shows(line)}
         self._cover(self._pieces, covered)
         if document.whole:
             self._cover_comments(document)
+
+    def _shows(self, line: int) -> bool:
+        return 0 < line <= len(self._lines) and len(self._lines[line - 1]) <= _LONGEST
 
     def _cover(self, pieces: dict[int, list[Piece]], covered: Iterable[Span]) -> None:
         for (first, left), (last, right) in covered:
@@ -79,7 +83,7 @@ class Excerpts:
         self._cover(texts, ((mark.start, mark.end) for mark in marks if mark.written is not None))
         self._cover(texts, ((mark.key, mark.key_end) for mark in marks))
         for line, pieces in texts.items():
-            written = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+            written = self._lines[line - 1]
             for sign in re.finditer(r"(?:^|(?<=\s))#", written):
                 if not any(left <= sign.start() < right for left, right in pieces):
                     self._pieces[line].append((sign.start(), len(written)))
@@ -88,7 +92,7 @@ class Excerpts:
     def show(self, place: Place, width: int) -> str:
         """The line, what must not be seen left out, with a mark under the word."""
         line, column = place
-        if not 0 < line <= len(self._lines):
+        if line not in self._pieces:
             return ""
         written, pieces, start = self._lines[line - 1], self._pieces[line], column - 1
         end = start + max(1, min(width, len(written) - start))

@@ -45,7 +45,7 @@ def fit(
         return msgspec.convert(_mould(value, info), settings, dec_hook=_reader(environ, beside))
     except msgspec.ValidationError as error:
         says, _, where = str(error).rpartition(" - at `")
-        raise Unfit(_steps(where), says or str(error)) from None
+        raise Unfit(_steps(where), _plainly(says or str(error))) from None
     except ValueError as error:
         raise Unfit((), str(error)) from None
 
@@ -59,6 +59,17 @@ def _reader(environ: Mapping[str, str] | None, beside: File | None) -> Callable[
         return value.within(environ, beside) if isinstance(value, Secret) else value
 
     return read
+
+
+def _plainly(says: str) -> str:
+    """The sentence of a struct's own check as it is; what msgspec says about dates in our words."""
+    if "RFC3339" not in says:
+        return says
+    if "datetime" in says:
+        return "expected a moment such as 2026-05-31T21:00:00Z"
+    return (
+        f"expected {'a date such as 2026-05-31' if 'date' in says else 'a time such as 21:00:00'}"
+    )
 
 
 def _steps(where: str) -> Path:

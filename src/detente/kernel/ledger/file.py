@@ -76,7 +76,11 @@ def open_for_writing(path: Path, patience: Seconds) -> apsw.Connection:
 
 def open_for_reading(path: Path, patience: Seconds) -> apsw.Connection:
     """A connection that never writes."""
-    if not path.exists():
+    try:
+        there = path.is_file() and path.stat().st_size > 0
+    except OSError as error:
+        raise unusable(path, error) from error
+    if not there:
         raise LedgerError(f"There is no ledger at {path} yet. `detente up` makes one.")
     connection = _connect(path, apsw.SQLITE_OPEN_READONLY, patience)
     try:

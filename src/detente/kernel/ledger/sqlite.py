@@ -46,7 +46,7 @@ class SqliteLedger:
         in_memory = str(path) == ":memory:"
         self.path = Path(path) if in_memory else Path(path).absolute()
         self._clock = clock
-        self._closed = False
+        self._closing = self._closed = False
         self._hold: Hold | None = None
         self._pen: Pen | None = None
         self._thread: threading.Thread | None = None
@@ -71,6 +71,8 @@ class SqliteLedger:
     def _open_for_writing(self, holder: str, patience: Seconds) -> None:
         self.path = self.path.resolve()  # one file by two names is still one file
         try:
+            if self.path.is_dir():
+                raise IsADirectoryError
             self._hold = Hold(self.path, self._clock.now(), holder)
         except OSError as error:
             raise file.unusable(self.path, error) from error
@@ -130,20 +132,23 @@ class SqliteLedger:
         self._callbacks.append(callback)
 
     async def _ask(self, append: Append) -> Receipt:
-        if self._closed:
+        if self._closing:
             raise refuse_closed(self.path)
         if self._pen is None:
             raise LedgerError(f"{self.path} was opened for reading only. Open it for writing.")
         if self._thread is None:
-            (outcome,) = self._pen.write([append])
-            self._publish(self._pen.head)
-            self._wake()
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
+            return self._write_now(self._pen, append)
         append.answer = self._running_loop().create_future()
         self._asked.put(append)
         return await append.answer
+
+    def _write_now(self, pen: Pen, append: Append) -> Receipt:
+        (outcome,) = pen.write([append])
+        if self._publish(pen.head):
+            self._wake()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
@@ -193,7 +198,7 @@ class SqliteLedger:
 
     def _settle(self, group: list[Append], outcomes: list[Outcome], head: int) -> None:
         """In the loop: callbacks first, then whoever appended, then whoever follows."""
-        self._publish(head)
+        grown = self._publish(head)
         for each, outcome in zip(group, outcomes, strict=True):
             answer = each.answer
             if answer is None or answer.done():
@@ -202,11 +207,13 @@ class SqliteLedger:
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
-        self._wake()
+        if grown:
+            self._wake()
 
-    def _publish(self, head: int) -> None:
+    def _publish(self, head: int) -> bool:
+        """Let the new facts be seen; False if there are none."""
         if head == self._published:
-            return
+            return False
         self._published = head
         for callback in self._callbacks:
             try:
@@ -215,6 +222,7 @@ class SqliteLedger:
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": f"{callback} failed after a commit", "exception": error}
                 )
+        return True
 
     def _wake(self) -> None:
         for follower in self._followers:
@@ -279,11 +287,12 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """See `Ledger.close`. Followers end, whoever still waits is answered first."""
-        if self._closed:
+        if self._closing:
             return
-        self._closed = True
+        self._closing = True
         if self._thread:
             await self._last_commit(self._thread)
+        self._closed = True
         self._reader.close()
         if self._pen:
             self._pen.connection.close()

@@ -56,16 +56,15 @@ def application(
     """All addresses of the node. `folders`: where each noun's templates are, if not beside it."""
     folders = _beside(node) if folders is None else folders
     templates = environment(node, folders, pages=pages, levers=levers)
-    site = Site(node, templates, address=address, token=token)
+    site = Site(node, templates, Pulling(node, levers), address=address, token=token)
     app = web.Application(middlewares=[site.at_the_door], client_max_size=_LARGEST_POST)
     app.on_response_prepare.append(door.add_headers)
-    live, pulling = Live(node), Pulling(node, levers)
+    live = Live(node)
     app.on_shutdown.append(live.close)
     app.router.add_get("/live", live.listen)
-    app.router.add_post("/levers/{lever}", lambda request: site.pull(request, pulling))
+    app.router.add_post("/levers/{lever}", site.pull)
     app.router.add_post("/who", site.introduce)
-    description = _encoder.encode(describe(node.name, address, pages, levers))
-    app.router.add_get("/openapi.json", lambda _request: _json_bytes(description))
+    app.router.add_get("/openapi.json", _described(node.name, address, pages, levers))
     for file in STATIC.iterdir():
         app.router.add_get(f"/static/{file.name}", _static(file))
     for path, page, twin in sorted(_addresses(pages), key=_plainest_first):
@@ -104,10 +103,17 @@ class Site:
     """Pages drawn for whoever asks."""
 
     def __init__(
-        self, node: Node, templates: jinja2.Environment, *, address: str, token: str
+        self,
+        node: Node,
+        templates: jinja2.Environment,
+        pulling: Pulling,
+        *,
+        address: str,
+        token: str,
     ) -> None:
         self._node = node
         self._templates = templates
+        self._pulling = pulling
         self._address = address
         self._token = token
 
@@ -121,16 +127,16 @@ class Site:
 
     def as_json(self, page: Page) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            return await _json_bytes(_encoder.encode(page.answer(self._node, _ask(request))))
+            return _json(_encoder.encode(page.answer(self._node, _ask(request))))
 
         return answer
 
-    async def pull(self, request: web.Request, pulling: Pulling) -> web.StreamResponse:
+    async def pull(self, request: web.Request) -> web.StreamResponse:
         """A lever, pulled from a page or by a program."""
         said = await asked(request)
-        outcome = await pulling.pull(request.match_info["lever"], said, by=door.who(request))
+        outcome = await self._pulling.pull(request.match_info["lever"], said, by=door.who(request))
         if _wants_json(request):
-            return await _json_bytes(_encoder.encode(outcome))
+            return _json(_encoder.encode(outcome))
         return self._back(request, self._said(outcome), outcome.about)
 
     async def introduce(self, request: web.Request) -> web.StreamResponse:
@@ -169,10 +175,7 @@ class Site:
 
     def _wrong(self, request: web.Request, status: int, says: str) -> web.Response:
         if _wants_json(request):
-            body = _encoder.encode({"error": says})
-            return web.Response(
-                body=body, status=status, content_type="application/json", headers=_FRESH
-            )
+            return _json(_encoder.encode({"error": says}), status)
         reading, title = self._reading(request), _TITLES.get(status, "That did not work")
         response = self._page(
             request,
@@ -233,6 +236,17 @@ def _beside(node: Node) -> dict[str, Path]:
     return {card.noun: home / card.noun / "templates" for card in node.cards}
 
 
+def _described(
+    name: str, address: str, pages: Sequence[Page], levers: Sequence[Lever]
+) -> door.Handler:
+    body = _encoder.encode(describe(name, address, pages, levers))
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return _json(body)
+
+    return answer
+
+
 def _static(file: Path) -> door.Handler:
     body, kind = file.read_bytes(), _KINDS.get(file.suffix, "application/octet-stream")
 
@@ -274,8 +288,8 @@ def _wants_json(request: web.Request) -> bool:
     )
 
 
-async def _json_bytes(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json", headers=_FRESH)
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", headers=_FRESH)
 
 
 def _status(wrong: Exception) -> int:

@@ -1,0 +1,1 @@
+"""What does it look like when a vendor fails and nobody loses anything?"""

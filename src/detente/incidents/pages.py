@@ -1,0 +1,307 @@
+"""The incidents, and the room of one of them, as people see them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from detente.incidents import decisions, queries
+from detente.incidents.decisions import Cause, Incident
+from detente.incidents.queries import Line, Sum
+from detente.incidents.settings import Incidents
+from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
+from detente.kernel.fact import Recorded, Subject, Tone
+from detente.kernel.ledger import Query
+from detente.kernel.money import Money, total
+from detente.kernel.node import Node
+from detente.kernel.slice import Ask, Page, Panel, Sign
+from detente.kernel.web.faces import Handle, Shown, Told, levers_of, panels_of, tell
+
+_AFTERMATH: Seconds = 120.0  # the timeline goes on a little after the end: parked calls go out then
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident in a list."""
+
+    incident: Incident
+    title: str
+    tone: Tone
+    lasted: Seconds
+    parked: int
+    worth: tuple[Money, ...]
+
+
+class List(msgspec.Struct, frozen=True, kw_only=True):
+    """What is going on, and what there was."""
+
+    open: list[Brief]
+    over: list[Brief]
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a cause's bar."""
+
+    start: Instant
+    end: Instant | None
+    tone: Tone
+    says: str
+
+
+class Strand(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was down, over the time of the incident."""
+
+    cause: Subject
+    title: str
+    down: bool
+    remark: bool
+    reason: str
+    parts: tuple[Stretch, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the timeline, and what happened routinely between it and the one before."""
+
+    told: Told
+    meanwhile: tuple[str, ...] = ()
+    quiet: int = 0
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one incident, for everybody who has to do with it."""
+
+    incident: Incident
+    title: str  # what people call the vendor or service
+    tone: Tone
+    state: str
+    headline: str
+    at: Instant
+    start: Instant  # of the bars
+    end: Instant
+    lasted: Seconds
+    closes_at: Instant | None
+    strands: tuple[Strand, ...]
+    cost: list[Sum]
+    parked: int
+    worth: tuple[Money, ...]
+    at_stake: tuple[Money, ...]
+    notes: tuple[Told, ...]
+    levers: tuple[Handle, ...]
+    panels: tuple[Shown, ...]  # what the other slices show about the incident
+    of_panels: tuple[Shown, ...]  # … and about the vendor or service
+    entries: tuple[Entry, ...]
+    latest: tuple[str, ...]
+    earlier: int | None
+
+
+class Last(msgspec.Struct, frozen=True, kw_only=True):
+    """The last incidents of one vendor or service."""
+
+    open: Brief | None
+    over: list[Brief]
+
+
+# -- pages -------------------------------------------------------------------------------------
+
+
+def listed(node: Node, _ask: Ask) -> List:
+    return List(
+        open=[_brief(node, each) for each in reversed(queries.going_on(node.rows))],
+        over=[_brief(node, each) for each in queries.lately(node.rows)],
+    )
+
+
+def room(node: Node, ask: Ask) -> Room:
+    incident = queries.one_or_not_found(node.rows, f"incident:{ask.path['number']}")
+    now, settings = node.clock.now(), node.settings(Incidents)
+    start = later(incident.since, -settings.lead_in)
+    end = now if incident.closed_at is None else later(incident.closed_at, _AFTERMATH)
+    told = queries.story(node.ledger, start, end + 1)
+    cost = queries.parked_during(node.rows, incident)
+    return Room(
+        incident=incident,
+        title=node.title(incident.of),
+        tone=_tone(incident),
+        state=_state(incident),
+        headline=_headline(node, incident, now),
+        at=now,
+        start=start,
+        end=min(now, end),
+        lasted=_lasted(incident, now),
+        closes_at=decisions.closes_at(incident, settings.closes_after),
+        strands=_strands(node, incident),
+        cost=cost,
+        parked=sum(each.calls for each in cost),
+        worth=_worth(cost),
+        at_stake=_worth(queries.waiting(cost)),
+        notes=_told(node, incident.about, "incidents.noted"),
+        levers=tuple(
+            Handle(each.name, each.label, each.explains, each.tone)
+            for each in levers_of(node, incident.about)
+        ),
+        panels=_others(node, incident.about),
+        of_panels=_others(node, incident.of),
+        entries=tuple(_entry(node, each) for each in told.lines),
+        latest=told.latest,
+        earlier=told.earlier,
+    )
+
+
+def last_panel(node: Node, about: Subject) -> Last | None:
+    """What there was with this vendor or service; nothing to show if there never was anything."""
+    going = queries.open_of(node.rows, about)
+    over = queries.lately(node.rows, of=about, limit=5)
+    if going is None and not over:
+        return None
+    brief = None if going is None else _brief(node, going)
+    return Last(open=brief, over=[_brief(node, each) for each in over])
+
+
+def incident_panel(node: Node, about: Subject) -> Brief | None:
+    """The incident in short, where only its subject is shown; its room has everything."""
+    incident = queries.one(node.rows, about)
+    return None if incident is None else _brief(node, incident)
+
+
+def signs(node: Node) -> list[Sign]:
+    """Each open incident, about the vendor or service it is of."""
+    return [_sign(node, each) for each in queries.going_on(node.rows)]
+
+
+def _sign(node: Node, incident: Incident) -> Sign:
+    cost = queries.waiting(queries.parked_during(node.rows, incident))
+    return Sign(
+        tone=_tone(incident),
+        about=incident.of,
+        sentence=f"Incident {incident.number}: {_headline(node, incident, node.clock.now())}",
+        since=incident.since,
+        held_by=incident.held_by,
+        costs=_worth(cost),
+        href=f"/incidents/{incident.number}",
+    )
+
+
+# -- words -------------------------------------------------------------------------------------
+
+
+def _headline(node: Node, incident: Incident, now: Instant) -> str:
+    """What, and how long: 'CardPay: no answer within 5 s', 'CardPay was down for 12 min'."""
+    title = node.title(incident.of)
+    if incident.closed_at is not None:
+        return f"{title} was down for {lasting(incident.lasted or 0)}: {incident.reason}"
+    quiet = decisions.quiet_since(incident)
+    if quiet is not None:
+        ago = lasting(max(0, int(seconds_between(quiet, now))))
+        return f"{title} has worked again for {ago}: {incident.reason}"
+    return f"{title} is down: {incident.reason}"
+
+
+def _state(incident: Incident) -> str:
+    if incident.closed_at is not None:
+        return "closed"
+    return "down" if incident.down else "works again, being watched"
+
+
+def _tone(incident: Incident) -> Tone:
+    if incident.closed_at is not None:
+        return "good"
+    return "bad" if incident.down else "warn"
+
+
+def _lasted(incident: Incident, now: Instant) -> Seconds:
+    if incident.lasted is not None:
+        return incident.lasted
+    quiet = decisions.quiet_since(incident)
+    return max(0.0, seconds_between(incident.since, now if quiet is None else quiet))
+
+
+def _brief(node: Node, incident: Incident) -> Brief:
+    cost = queries.parked_during(node.rows, incident)
+    return Brief(
+        incident=incident,
+        title=node.title(incident.of),
+        tone=_tone(incident),
+        lasted=_lasted(incident, node.clock.now()),
+        parked=sum(each.calls for each in cost),
+        worth=_worth(cost),
+    )
+
+
+def _worth(sums: list[Sum]) -> tuple[Money, ...]:
+    return total(money for each in sums for money in each.money)
+
+
+def _strands(node: Node, incident: Incident) -> tuple[Strand, ...]:
+    """One bar for each thing that was down, in the order in which they fell."""
+    by_cause: dict[Subject, list[Cause]] = {}
+    for each in sorted(incident.causes, key=lambda cause: cause.since):
+        by_cause.setdefault(each.cause, []).append(each)
+    return tuple(_strand(node, incident, cause, times) for cause, times in by_cause.items())
+
+
+def _strand(node: Node, incident: Incident, cause: Subject, times: list[Cause]) -> Strand:
+    last = times[-1]
+    return Strand(
+        cause=cause,
+        title=node.title(cause),
+        down=last.left is None and incident.closed_at is None,
+        remark=last.remark,
+        reason=last.reason,
+        parts=tuple(
+            Stretch(
+                start=each.since,
+                end=incident.closed_at if each.left is None else each.left,
+                tone="warn" if each.remark else "bad",
+                says=each.reason,
+            )
+            for each in times
+        ),
+    )
+
+
+def _entry(node: Node, line: Line) -> Entry:
+    return Entry(told=tell(node, line.told), meanwhile=line.meanwhile, quiet=line.quiet)
+
+
+def _told(node: Node, about: Subject, *names: str) -> tuple[Told, ...]:
+    found: list[Recorded] = list(node.ledger.read(Query(names=names, subjects=(about,))))
+    return tuple(tell(node, each) for each in found)
+
+
+def _others(node: Node, about: Subject) -> tuple[Shown, ...]:
+    """What the other slices show: our own panels say less than the room does."""
+    return tuple(each for each in panels_of(node, about) if each.noun != "incidents")
+
+
+_HEARS = ("incidents.*", "pager.*", "watch.went_down", "watch.came_back", "work.*")
+
+PAGES = (
+    Page(
+        path="/incidents",
+        title="Incidents",
+        answer=listed,
+        template="incidents/list.html",
+        in_menu=True,
+        hears=("incidents.*", "pager.taken"),
+    ),
+    Page(
+        path="/incidents/{number}",
+        title="Incident",
+        answer=room,
+        template="incidents/room.html",
+        hears=_HEARS,
+    ),
+)
+
+PANELS = (
+    Panel(
+        title="Last incidents",
+        kinds=("vendor", "service"),
+        answer=last_panel,
+        template="incidents/last.html",
+    ),
+    Panel(
+        title="In short",
+        kinds=("incident",),
+        answer=incident_panel,
+        template="incidents/short.html",
+    ),
+)

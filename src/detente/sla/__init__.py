@@ -1,0 +1,1 @@
+"""What were we promised, did we get it, what are we owed?"""

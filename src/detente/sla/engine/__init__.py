@@ -1,0 +1,1 @@
+"""The arithmetic of time: sets of moments, and the periods of a calendar."""
