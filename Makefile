@@ -23,7 +23,7 @@ check: $(READY)  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 
 format: $(READY)  ## put the code in order
 	@$(BIN)/ruff check --fix .

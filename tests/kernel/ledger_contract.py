@@ -79,7 +79,9 @@ queries = st.builds(
     names=st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
     subjects=st.lists(st.sampled_from([*HARBOURS, "harbour:nowhere"]), max_size=3).map(tuple),
 )
-facts = st.builds(lambda kind, about: kind(about=about), st.sampled_from(KINDS), st.sampled_from(HARBOURS))
+facts = st.builds(
+    lambda kind, about: kind(about=about), st.sampled_from(KINDS), st.sampled_from(HARBOURS)
+)
 few = st.lists(facts, min_size=1, max_size=5)
 appends = st.lists(st.one_of(few, few, few.map(lambda group: group * 40)), max_size=12)
 
@@ -106,7 +108,9 @@ def positions(recorded: Sequence[Recorded]) -> list[int]:
     return [each.position for each in recorded]
 
 
-async def collect(ledger: Ledger, count: int, query: Query = EVERYTHING, after: int = 0) -> list[Recorded]:
+async def collect(
+    ledger: Ledger, count: int, query: Query = EVERYTHING, after: int = 0
+) -> list[Recorded]:
     """The first so many facts that a follower hears of."""
     heard: list[Recorded] = []
     if count == 0:
@@ -340,9 +344,13 @@ class LedgerContract:
             await ledger.append([Rose(about="harbour:a"), Rose(about="harbour:b")], by="moon")
             about_a = Query(subjects=("harbour:a",))
             with pytest.raises(Conflict, match=r"tide\.rose about harbour:a .*position 1"):
-                await ledger.append([Fell(about="harbour:a")], by="moon", condition=Condition(about_a, 0))
+                await ledger.append(
+                    [Fell(about="harbour:a")], by="moon", condition=Condition(about_a, 0)
+                )
             assert ledger.head() == 2
-            answer = await ledger.append([Fell(about="harbour:a")], by="m", condition=Condition(about_a, 1))
+            answer = await ledger.append(
+                [Fell(about="harbour:a")], by="m", condition=Condition(about_a, 1)
+            )
             assert answer == Receipt(3, 3)
 
         self.play(story)
@@ -359,7 +367,9 @@ class LedgerContract:
             for group in groups:
                 await ledger.append(group, by="moon")
             newer = list(ledger.read(query, after=after))
-            asked = ledger.append([Fell(about="harbour:z")], by="moon", condition=Condition(query, after))
+            asked = ledger.append(
+                [Fell(about="harbour:z")], by="moon", condition=Condition(query, after)
+            )
             if newer:
                 with pytest.raises(Conflict):
                     await asked
@@ -451,7 +461,9 @@ class LedgerContract:
             fact = Fell(about="harbour:a")
             with pytest.raises(Conflict):
                 await ledger.append([fact], by="moon", key="k", condition=Condition(EVERYTHING, 0))
-            taken = await ledger.append([fact], by="moon", key="k", condition=Condition(EVERYTHING, 1))
+            taken = await ledger.append(
+                [fact], by="moon", key="k", condition=Condition(EVERYTHING, 1)
+            )
             assert taken == Receipt(2, 2)
 
         self.play(story)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from detente.kernel.clock import lasting
 from detente.kernel.fact import Fact, Subject, Tone, named
+from detente.kernel.money import Money
 
 
 @named("sla.promise_broken")
@@ -17,11 +18,12 @@ class PromiseBroken(Fact, frozen=True, kw_only=True):
     target: float  # a fraction
     down: float  # seconds so far
     allowed: float  # seconds in the whole period
+    owed: Money | None = None  # by the contract's table, at that moment
 
     tone: ClassVar[Tone] = "bad"
 
     def says(self) -> str:
         return (
             f"was broken for {self.period}: {lasting(self.down)} down,"
-            f" {lasting(self.allowed)} allowed at {self.target:.4%}"
+            f" {lasting(self.allowed)} allowed at {self.target * 100:.10g}%"
         )

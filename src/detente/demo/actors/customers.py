@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import random
 import sys
 from collections import Counter
@@ -26,6 +25,7 @@ from detente.demo.actors import Door, answer, until_told_to_stop
 
 PRICES = (990, 1490, 1990, 2990, 4990, 7990, 12_990)
 DECLINED = 0.03
+CLOSING = 1.0  # seconds for those inside to be served once told to stop
 STATUSES = {201: "paid", 202: "accepted", 402: "declined"}
 
 
@@ -42,6 +42,7 @@ class Lived(msgspec.Struct):
         return {
             "came": self.came,
             **{name: self.outcomes[name] for name in (*STATUSES.values(), "error", "no_answer")},
+            "still_waiting": self.came - self.outcomes.total(),
             "wait_ms": {
                 "p50": _quantile(waits, 0.5),
                 "p95": _quantile(waits, 0.95),
@@ -73,35 +74,44 @@ def purchases(seed: int) -> Iterator[dict[str, object]]:
 
 
 async def buy(
-    client: aiohttp.ClientSession, shop: str, purchase: dict[str, object], lived: Lived
+    client: aiohttp.ClientSession,
+    shop: str,
+    purchase: dict[str, object],
+    walked_in: float,
+    lived: Lived,
 ) -> None:
     """One customer: walks in, orders, waits."""
-    came = monotonic()
     try:
         async with client.post(f"{shop}/buy", json=purchase) as told:
             body = await told.json()
             outcome = STATUSES.get(told.status, "error")
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        lived.outcomes["no_answer"] += 1
-    else:
-        lived.outcomes[outcome] += 1
-        if outcome in ("paid", "accepted"):
-            lived.insured.append(body["policy"])
-    lived.waits.append(round((monotonic() - came) * 1000))
+        outcome, body = "no_answer", {}
+    lived.outcomes[outcome] += 1
+    lived.waits.append(round((monotonic() - walked_in) * 1000))
+    if outcome in ("paid", "accepted"):
+        lived.insured.append(body["policy"])
 
 
-async def crowd(shop: str, rate: float, seed: int, patience: float, lived: Lived) -> None:
-    """Let them come, one every 1/rate seconds, until the day is over."""
+async def crowd(
+    client: aiohttp.ClientSession, shop: str, rate: float, seed: int, lived: Lived
+) -> None:
+    """Let them come, one every 1/rate seconds; leave when told, once those inside are served."""
+    inside: set[asyncio.Task[None]] = set()
     began = monotonic()
-    timeout = aiohttp.ClientTimeout(total=patience)
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as client,
-        asyncio.TaskGroup() as group,
-    ):
+    try:
         for purchase in purchases(seed):
-            await asyncio.sleep(max(0.0, began + lived.came / rate - monotonic()))
+            walks_in = began + lived.came / rate
+            await asyncio.sleep(max(0.0, walks_in - monotonic()))
             lived.came += 1
-            group.create_task(buy(client, shop, purchase, lived))
+            customer = asyncio.create_task(buy(client, shop, purchase, walks_in, lived))
+            inside.add(customer)
+            customer.add_done_callback(inside.discard)
+    finally:
+        if inside:
+            _, still_waiting = await asyncio.wait(inside, timeout=CLOSING)
+            for customer in still_waiting:
+                customer.cancel()
 
 
 async def live(shop: str, rate: float, seed: int, patience: float, port: int) -> None:
@@ -114,11 +124,13 @@ async def live(shop: str, rate: float, seed: int, patience: float, port: int) ->
     app.add_routes([web.get("/stats", stats)])
     door = Door(app, port)
     await door.open()
-    coming = asyncio.create_task(crowd(shop, rate, seed, patience, lived))
-    await until_told_to_stop(door.port)
-    coming.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await coming
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=patience)
+    ) as client:
+        coming = asyncio.create_task(crowd(client, shop, rate, seed, lived))
+        await until_told_to_stop(door.port)
+        coming.cancel()
+        await asyncio.wait([coming])
     await door.close()
     sys.stdout.write(msgspec.json.encode(lived.stats()).decode() + "\n")
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -55,16 +56,21 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     policy: str
     outcome: Outcome
     because: str = ""
+    unsure: bool = False  # failed without an answer: the card may have been charged after all
 
 
 class Sale(msgspec.Struct):
     """An order and, once known, its outcome."""
 
     order: Ordered
-    outcome: Outcome | None = None
-    because: str = ""
+    ended: Ended | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self.ended.outcome if self.ended else None
 
 
+MEANS: Mapping[int, Outcome] = {200: "paid", 201: "paid", 202: "accepted", 402: "declined"}
 SAYS: Mapping[Outcome, tuple[int, str]] = {
     "paid": (201, "You are insured."),
     "accepted": (202, "You are insured. Your card will be charged a little later."),
@@ -76,11 +82,11 @@ SAYS: Mapping[Outcome, tuple[int, str]] = {
 class Portal:
     """The sales book and the way to get paid."""
 
-    def __init__(self, book: Book, pay: str, *, attempts: int, patience: float) -> None:
+    def __init__(self, book: Book, pay: str, *, patience: float, keeps_trying: float) -> None:
         self.sales: dict[str, Sale] = {}
         self._book = book
         self._pay = pay
-        self._attempts = attempts
+        self._keeps_trying = keeps_trying
         self._timeout = aiohttp.ClientTimeout(total=patience)
         for entry in book.entries():
             self._enter(msgspec.convert(entry, Ordered | Ended))
@@ -89,8 +95,7 @@ class Portal:
         if isinstance(entry, Ordered):
             self.sales[entry.policy] = Sale(entry)
         else:
-            sale = self.sales[entry.policy]
-            sale.outcome, sale.because = entry.outcome, entry.because
+            self.sales[entry.policy].ended = entry
 
     def _record(self, entry: Ordered | Ended) -> None:
         self._book.write(entry)
@@ -109,29 +114,32 @@ class Portal:
 
     async def finish(self, client: aiohttp.ClientSession, order: Ordered) -> Sale:
         """Charge the card and write down how that went, in this order."""
-        outcome, because = await self._charge(client, order)
-        self._record(Ended(order.policy, outcome, because))
+        self._record(await self._charge(client, order))
         return self.sales[order.policy]
 
     async def finish_the_unfinished(self, client: aiohttp.ClientSession) -> None:
         """Orders from before a crash: their cards may have been charged, so ask again."""
-        for sale in [sale for sale in self.sales.values() if sale.outcome is None]:
-            await self.finish(client, sale.order)
+        unfinished = [sale.order for sale in self.sales.values() if sale.ended is None]
+        async with asyncio.TaskGroup() as group:
+            for order in unfinished:
+                group.create_task(self.finish(client, order))
 
-    async def _charge(self, client: aiohttp.ClientSession, order: Ordered) -> tuple[Outcome, str]:
+    async def _charge(self, client: aiohttp.ClientSession, order: Ordered) -> Ended:
         """Try until they answer; the same key each time, so that trying twice charges once."""
-        because = ""
-        for attempt in range(self._attempts):
-            await asyncio.sleep(0.2 * attempt)
+        clock = asyncio.get_running_loop().time
+        gives_up_at, pause = clock() + self._keeps_trying, 0.2
+        while True:
             try:
                 status, because = await self._ask(client, order)
             except (aiohttp.ClientError, TimeoutError) as error:
                 because = f"{type(error).__name__}: {error}"
-                continue
-            if status < 500:
-                known: dict[int, Outcome] = {200: "paid", 201: "paid", 202: "accepted"}
-                return known.get(status, "declined" if status == 402 else "failed"), because
-        return "failed", because
+            else:
+                if status < 500:
+                    return Ended(order.policy, MEANS.get(status, "failed"), because)
+            if clock() + pause > gives_up_at:
+                return Ended(order.policy, "failed", because, unsure=True)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
 
     async def _ask(self, client: aiohttp.ClientSession, order: Ordered) -> tuple[int, str]:
         charge = {
@@ -148,22 +156,22 @@ class Portal:
 
     def summary(self) -> dict[str, object]:
         """Accepted sales are those a customer was told about: paid, or with payment to follow."""
-        accepted, counts = Sums(), dict.fromkeys(SAYS, 0)
-        references = []
-        for policy, sale in self.sales.items():
-            if sale.outcome is None:
-                continue
-            counts[sale.outcome] += 1
-            if sale.outcome in ("paid", "accepted"):
-                accepted.add(sale.order.amount, sale.order.currency)
-                references.append(policy)
+        counts = Counter(sale.outcome for sale in self.sales.values())
+        sold = [sale.order for sale in self.sales.values() if sale.outcome in ("paid", "accepted")]
+        accepted = Sums()
+        for order in sold:
+            accepted.add(order.amount, order.currency)
         return {
-            "accepted": {**msgspec.structs.asdict(accepted), "references": references},
+            "accepted": {
+                **msgspec.structs.asdict(accepted),
+                "references": [o.policy for o in sold],
+            },
             "paid": counts["paid"],
             "payment_follows": counts["accepted"],
             "declined": counts["declined"],
             "errors": counts["failed"],
-            "unfinished": sum(sale.outcome is None for sale in self.sales.values()),
+            "unsure": [p for p, sale in self.sales.items() if sale.ended and sale.ended.unsure],
+            "unfinished": counts[None],
         }
 
 
@@ -171,11 +179,13 @@ def shop(portal: Portal) -> web.Application:
     """The shop on the street."""
     client = web.AppKey("client", aiohttp.ClientSession)
 
-    async def opens(app: web.Application) -> None:
-        app[client] = aiohttp.ClientSession()
-
-    async def closes(app: web.Application) -> None:
-        await app[client].close()
+    async def trading(app: web.Application) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            app[client] = session
+            unfinished = asyncio.create_task(portal.finish_the_unfinished(session))
+            yield
+            unfinished.cancel()
+            await asyncio.wait([unfinished])
 
     async def buy(request: web.Request) -> web.Response:
         is_form = request.content_type != "application/json"
@@ -202,13 +212,8 @@ def shop(portal: Portal) -> web.Application:
     async def summary(request: web.Request) -> web.Response:
         return answer(portal.summary())
 
-    async def unfinished(app: web.Application) -> None:
-        await portal.finish_the_unfinished(app[client])
-
     app = web.Application()
-    app.on_startup.append(opens)
-    app.on_startup.append(unfinished)
-    app.on_cleanup.append(closes)
+    app.cleanup_ctx.append(trading)
     app.add_routes(
         [
             web.get("/", window),
@@ -280,12 +285,14 @@ def main() -> None:
     said = argparse.ArgumentParser(description=main.__doc__)
     said.add_argument("--pay", required=True, help="address to which charges are posted")
     said.add_argument("--book", type=Path, required=True, help="file that keeps every sale")
-    said.add_argument("--attempts", type=int, default=3, help="before an error is shown")
     said.add_argument("--patience", type=float, default=10.0, help="seconds for one attempt")
+    said.add_argument(
+        "--keeps-trying", type=float, default=15.0, help="seconds before an error is shown"
+    )
     said.add_argument("--port", type=int, default=0)
     args = said.parse_args()
     book = Book(args.book)
-    portal = Portal(book, args.pay, attempts=args.attempts, patience=args.patience)
+    portal = Portal(book, args.pay, patience=args.patience, keeps_trying=args.keeps_trying)
     asyncio.run(live(portal, book, args.port))
 
 

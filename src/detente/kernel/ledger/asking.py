@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from detente.kernel.fact import Recorded, decode
 from detente.kernel.ledger import Query
 
 Row = tuple[int, int, str, str, str, bytes]
-Fetch = Callable[[str, tuple[object, ...]], list[Row]]
+Fetch = Callable[[str, tuple[object, ...]], list[Any]]
 
 _PAGE = 1_000  # one page is one finished statement: a slow listener holds no snapshot open
 _BRANCHES = 100  # beyond, SQLite sorts instead of merging
@@ -67,9 +68,8 @@ def pages(
 
 def first(fetch: Fetch, query: Query, span: Span) -> Row | None:
     """The first fact in the span that the query matches."""
-    for row in fetch(*select(query, spelt_out(fetch, query.names), span, 1, False)):
-        return row
-    return None
+    rows: list[Row] = fetch(*select(query, spelt_out(fetch, query.names), span, 1, False))
+    return rows[0] if rows else None
 
 
 def reach(fetch: Fetch) -> tuple[int, int]:

@@ -148,7 +148,9 @@ def unusable(path: Path, error: OSError) -> LedgerError:
             f"mkdir -p {path.parent}"
         )
     if isinstance(error, IsADirectoryError):
-        return LedgerError(f"{path} is a folder. Name a file for the ledger, such as {path}/ledger.")
+        return LedgerError(
+            f"{path} is a folder. Name a file for the ledger, such as {path}/ledger."
+        )
     if isinstance(error, PermissionError):
         return LedgerError(
             f"This user may not write {path} and its neighbours in {path.parent}. Give it the folder "
@@ -193,4 +195,4 @@ def explained(error: Exception, path: Path) -> LedgerError:
 def _failed_to_grow(error: Exception) -> bool:
     """Quotas and size limits arrive as failed writes and not as a full disk."""
     grew = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_TRUNCATE)
-    return isinstance(error, apsw.IOError) and error.extendedresult in grew
+    return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) in grew

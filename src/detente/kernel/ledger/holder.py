@@ -44,7 +44,9 @@ class Hold:
         except OSError:
             os.close(self._file)
             raise
-        self._write(msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), iso(now), holder)))
+        self._write(
+            msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), iso(now), holder))
+        )
 
     def let_go(self) -> None:
         """Give it back. The file stays: removing it could let two processes in at once."""

@@ -12,14 +12,13 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import apsw
 
 from detente.kernel.clock import Clock, Seconds
 from detente.kernel.fact import Fact, Recorded, Unknown, encode
-from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt
-from detente.kernel.ledger import asking, file
+from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt, asking, file
 from detente.kernel.ledger.holder import Hold
 from detente.kernel.ledger.writing import Append, Line, Outcome, Pen, refuse_closed
 
@@ -187,7 +186,7 @@ class SqliteLedger:
             return group, True
         return group, False
 
-    def _tell(self, group: list[Append], outcomes: list[Outcome], head: int) -> None:
+    def _tell(self, group: list[Append], outcomes: Sequence[Outcome], head: int) -> None:
         loop = self._loop
         if loop is None:
             return
@@ -196,7 +195,7 @@ class SqliteLedger:
         except RuntimeError:  # the loop has been closed: nobody waits any more
             return
 
-    def _settle(self, group: list[Append], outcomes: list[Outcome], head: int) -> None:
+    def _settle(self, group: list[Append], outcomes: Sequence[Outcome], head: int) -> None:
         """In the loop: callbacks first, then whoever appended, then whoever follows."""
         grown = self._publish(head)
         for each, outcome in zip(group, outcomes, strict=True):
@@ -268,18 +267,18 @@ class SqliteLedger:
 
     def attachment(self, position: int) -> bytes | None:
         found = self._fetch("select body from attachment where position = ?", (position,))
-        return found[0][0] if found else None  # type: ignore[return-value]
+        return found[0][0] if found else None
 
     def read_by(self, reader: str) -> int:
         found = self._fetch("select position from reader where name = ?", (reader,))
         return found[0][0] if found else 0
 
-    def _fetch(self, sql: str, given: tuple[object, ...]) -> list[asking.Row]:
+    def _fetch(self, sql: str, given: tuple[Any, ...]) -> list[Any]:
         if self._closed:
             raise refuse_closed(self.path)
         try:
             with self._reading:
-                return self._reader.execute(sql, given).fetchall()  # type: ignore[arg-type]
+                return self._reader.execute(sql, given).fetchall()
         except apsw.Error as error:
             raise file.explained(error, self.path) from error
 

@@ -4,8 +4,11 @@ A disk syncs some thousand times a second, so whoever waits at the same time is 
 transaction, one sync. Each append in it is still taken or refused on its own.
 
 A thousand facts about a thousand subjects touch a thousand pages of an index. So in a storm only the
-facts themselves are written, in order, and the index follows in larger pieces, sorted. The facts it
-does not know yet are the tail: it stays short, and the pen remembers it to check conditions.
+facts themselves are written, in order, and the index follows in larger pieces, sorted. What it does
+not cover yet is the tail, short enough to be read through.
+
+Every statement gives up the interpreter's lock, and may wait five milliseconds to get it back from a
+busy event loop. That is why a whole group is written in a handful of statements.
 """
 
 from __future__ import annotations
@@ -13,18 +16,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Subject
-from detente.kernel.ledger import Condition, Conflict, LedgerError, Receipt
-from detente.kernel.ledger import asking
+from detente.kernel.ledger import Condition, Conflict, LedgerError, LedgerFull, Receipt, asking
 from detente.kernel.ledger.file import explained
-from detente.kernel.ledger.tail import Tail
+from detente.kernel.ledger.recent import Recent
 
-Line = tuple[str, str, bytes]
+Line = tuple[str, Subject, bytes]
 """A fact ready for the disk: name, subject, body."""
 
 
@@ -45,20 +48,27 @@ class Append(msgspec.Struct, kw_only=True, eq=False):
 Outcome = Receipt | Exception
 
 _CALM = 64  # so few facts in one commit go into the index at once
-_LONGEST_TAIL = 8_192  # facts: reading through them takes under a millisecond
+_LONGEST_TAIL = 8_192  # facts: reading through them takes about a millisecond
 
 _COLUMNS = 6
 _AT_ONCE = (512, 128, 32, 8, 1)  # rows in one statement
 _INSERT = "insert into fact(position, at, by, name, about, body) values "
 _ROW = "(?,?,?,?,?,cast(? as text))"
 _INSERTS = {rows: _INSERT + ",".join([_ROW] * rows) for rows in _AT_ONCE}
+_ATTACH = "insert into attachment values (?, ?)"
+_NEWEST = "select position, at from fact order by position desc limit 1"
+_TAIL = "select name, about from fact where position > ? order by position"
+
+# These are given a list as JSON: one statement, however long the list.
 _ANSWERED = """
 select key, first, last from answered where key in (select value from json_each(?))
 """
-_NEWEST = "select position, at from fact order by position desc limit 1"
-_TAIL = """
-select name, about from fact where position > (select up_to from indexed) order by position
+_ANSWER = """
+insert into answered select value ->> 0, value ->> 1, value ->> 2 from json_each(?)
 """
+_READ = "insert or replace into reader select value ->> 0, value ->> 1 from json_each(?)"
+_EXPIRE = "delete from attachment where position in (select value from json_each(?))"
+
 _INDEX = """
 insert into of_subject select about, position from fact
   where position > (select up_to from indexed) order by about, position;
@@ -73,156 +83,166 @@ class Pen:
 
     def __init__(self, connection: apsw.Connection, path: Path) -> None:
         self.connection = connection
-        self._path = path
         self.head = 0
         self.newest: Instant = 0
+        self._path = path
+        self._indexed = 0
+        self._recent = Recent(0)
+        self._interrupted = False
+        self._forget_pending()
         self._start_over()
 
-    def write(self, group: Sequence[Append]) -> list[Outcome]:
+    def write(self, group: Sequence[Append]) -> Sequence[Outcome]:
         """What became of each, in order. What is answered with a receipt is on disk."""
         try:
             return self._together(group)
+        except apsw.Error as error:
+            told: Exception = explained(error, self._path)
+            for_all = isinstance(error, apsw.BusyError) or isinstance(told, LedgerFull)
         except Exception as error:  # noqa: BLE001  whatever it was, whoever waits must hear of it
-            told = explained(error, self._path) if isinstance(error, apsw.Error) else error
-            alone = len(group) == 1 or isinstance(error, apsw.BusyError) or not self._recovered()
-            if alone:
-                return [told] * len(group)
+            told, for_all = error, False
+        if for_all or len(group) == 1:
+            return [told] * len(group)
         return [outcome for each in group for outcome in self.write([each])]
+
+    @property
+    def has_tail(self) -> bool:
+        return self._indexed < self.head
 
     def index_tail(self) -> None:
         """Bring the index up to date, now that there is time for it."""
         try:
             with self.connection:
                 self.connection.execute(_INDEX)
-        except apsw.Error:  # a full or locked file: the tail goes on being read through
+        except apsw.Error:  # full or locked: the tail goes on being read through, and we try again
             return
-        self._tail = Tail(self.head)
-
-    @property
-    def has_tail(self) -> bool:
-        return self._tail.start < self.head
+        self._indexed = self.head
 
     def _together(self, group: Sequence[Append]) -> list[Outcome]:
-        if self._uncertain:
+        if self._interrupted:
             self._start_over()
-        self._uncertain = True
+        self._interrupted = True
         self.connection.execute("begin immediate")
-        answered = self._answered([each.key for each in group if each.key is not None])
+        self._look_up([each.key for each in group if each.key is not None])
         before = self.head
-        outcomes = [self._take(each, answered) for each in group]
+        outcomes = [self._take(each) for each in group]
         self._flush()
-        indexed = self._is_time_to_index(self.head - before)
-        if indexed:
+        indexing = self._is_time_to_index(self.head - before)
+        if indexing:
             self.connection.execute(_INDEX)
         self.connection.execute("commit")
-        self._uncertain = False
-        if indexed:
-            self._tail = Tail(self.head)
+        self._interrupted = False
+        if indexing:
+            self._indexed = self.head
+            self._recent = self._recent.shortened()
         return outcomes
 
     def _is_time_to_index(self, written: int) -> bool:
-        tail = self.head - self._tail.start
-        return tail > _LONGEST_TAIL or (0 < tail and written <= _CALM)
-
-    def _recovered(self) -> bool:
-        try:
-            self._start_over()
-        except apsw.Error:
-            return False
-        return True
+        tail = self.head - self._indexed
+        return tail > _LONGEST_TAIL or (tail > 0 and written <= _CALM)
 
     def _start_over(self) -> None:
         """Begin from what is on disk: nothing pending, no transaction."""
-        self._uncertain = True
-        self._rows: list[object] = []
-        self._attachments: list[tuple[int, bytes]] = []
+        self._interrupted = True
+        self._forget_pending()
         if self.connection.in_transaction:
             self.connection.execute("rollback")
         self.head, self.newest = next(self.connection.execute(_NEWEST), (0, 0))
-        _, indexed = asking.reach(self._fetch)
-        self._tail = Tail(indexed)
-        for position, name, about in self.connection.execute(_TAIL):
-            self._tail.add(name, about)
-        self._uncertain = False
+        self._indexed = asking.reach(self._fetch)[1]
+        self._recent = Recent(self._indexed)
+        for name, about in self.connection.execute(_TAIL, (self._indexed,)):
+            self._recent.add(name, about)
+        self._interrupted = False
 
-    def _fetch(self, sql: str, given: tuple[object, ...]) -> list[asking.Row]:
-        return self.connection.execute(sql, given).fetchall()  # type: ignore[arg-type]
+    def _fetch(self, sql: str, given: tuple[Any, ...]) -> list[Any]:
+        return self.connection.execute(sql, given).fetchall()
 
-    def _answered(self, keys: list[str]) -> dict[str, Receipt]:
-        """The keys among these that have had their answer."""
-        if not keys:
-            return {}
-        found = self.connection.execute(_ANSWERED, (msgspec.json.encode(keys).decode(),))
-        return {str(key): Receipt(first, last, True) for key, first, last in found}
+    def _look_up(self, keys: list[str]) -> None:
+        """Which of these keys have had their answer?"""
+        if keys:
+            for key, first, last in self.connection.execute(_ANSWERED, (_json(keys),)):
+                self._answered[key] = Receipt(first, last, True)
 
-    def _take(self, append: Append, answered: dict[str, Receipt]) -> Outcome:
-        if append.key is not None and append.key in answered:
-            return answered[append.key]
+    def _take(self, append: Append) -> Outcome:
+        key = append.key
+        if key is not None and key in self._answered:
+            return self._answered[key]
         if append.condition is not None:
             refused = self._refused(append.condition)
             if refused is not None:
                 return refused
-        receipt = self._put(append)
-        if append.key is not None:
-            self._note("insert into answered values (?, ?, ?)", append.key, receipt.first, receipt.last)
-            answered[append.key] = Receipt(receipt.first, receipt.last, True)
+        receipt = self._put(append) if append.lines else Receipt(self.head, self.head)
+        if key is not None:
+            self._answers.append((key, receipt.first, receipt.last))
+            self._answered[key] = Receipt(receipt.first, receipt.last, True)
         if append.reader is not None:
-            self._note("insert or replace into reader values (?, ?)", *append.reader)
-        for position in append.expire:
-            self._note("delete from attachment where position = ?", position)
+            self._readers.append(append.reader)
+        if append.expire:
+            self._expired += append.expire
         return receipt
 
     def _put(self, append: Append) -> Receipt:
-        head, at, by, rows, tail = self.head, append.at, append.by, self._rows, self._tail
-        if not append.lines:
-            return Receipt(head, head)
-        if append.attach:
-            self._attachments += [(head + 1 + index, body) for index, body in append.attach.items()]
+        head, at, by, rows, recent = self.head, append.at, append.by, self._rows, self._recent
         position = head
         for name, about, body in append.lines:
             position += 1
             rows += (position, at, by, name, about, body)
-            tail.add(name, about)
+            recent.add(name, about)
+        if append.attach:
+            self._attachments += [(head + 1 + index, body) for index, body in append.attach.items()]
         self.head = position
         return Receipt(head + 1, position)
 
     def _refused(self, condition: Condition) -> Conflict | None:
-        """What stands in the way. Most decisions are fresh, and then the tail knows it all."""
-        query, after, start = condition.query, condition.after, self._tail.start
+        """What stands in the way: looked up in the file only if the decision is an old one."""
+        query, after, start = condition.query, condition.after, self._recent.start
         if after < start:
             found = asking.first(self._fetch, query, asking.Span(after, start, start))
-            if found:
-                return _conflict(found[0], found[3], found[4], after)
-        newer = self._tail.first_newer(query, after)
-        return None if newer is None else _conflict(*newer, after)
-
-    def _note(self, sql: str, *given: object) -> None:
-        self.connection.execute(sql, given)  # type: ignore[arg-type]
+            if found is not None:
+                return _conflict(found[0], found[3], found[4], after=after)
+        newer = self._recent.first_newer(query, after)
+        return None if newer is None else _conflict(*newer, after=after)
 
     def _flush(self) -> None:
-        """Put the pending rows into the transaction, in as few statements as possible.
+        """Put everything pending into the transaction."""
+        self._flush_rows()
+        if self._attachments:
+            self.connection.executemany(_ATTACH, self._attachments)
+        if self._answers:
+            self.connection.execute(_ANSWER, (_json(self._answers),))
+        if self._readers:
+            self.connection.execute(_READ, (_json(self._readers),))
+        if self._expired:
+            self.connection.execute(_EXPIRE, (_json(self._expired),))
+        self._forget_pending()
 
-        Every statement gives up the interpreter's lock and may wait five milliseconds to get it
-        back from a busy event loop.
-        """
+    def _flush_rows(self) -> None:
         rows, start, left = self._rows, 0, len(self._rows) // _COLUMNS
         for size in _AT_ONCE:
             while left >= size:
                 end = start + size * _COLUMNS
-                self.connection.execute(_INSERTS[size], rows[start:end])  # type: ignore[arg-type]
+                self.connection.execute(_INSERTS[size], rows[start:end])
                 start, left = end, left - size
-        self._rows = []
-        if self._attachments:
-            self.connection.executemany("insert into attachment values (?, ?)", self._attachments)
-            self._attachments = []
+
+    def _forget_pending(self) -> None:
+        self._rows: list[Any] = []
+        self._attachments: list[tuple[int, bytes]] = []
+        self._answers: list[tuple[str, int, int]] = []
+        self._readers: list[tuple[str, int]] = []
+        self._expired: list[int] = []
+        self._answered: dict[str, Receipt] = {}
 
 
-def _conflict(position: int, name: str, about: Subject, after: int) -> Conflict:
+def _json(listed: Sequence[object]) -> str:
+    return msgspec.json.encode(listed).decode()
+
+
+def _conflict(position: int, name: str, about: Subject, *, after: int) -> Conflict:
     return Conflict(
         f"{name} about {about} was written at position {position}, after position {after} that this "
         "decision knew of: read again and decide again."
     )
 
 
-def refuse_closed(path: Path | str) -> LedgerError:
+def refuse_closed(path: Path) -> LedgerError:
     return LedgerError(f"The ledger {path} has been closed. Open it again to go on.")

@@ -1,7 +1,7 @@
-"""What has been written that the index does not know yet?
+"""What was written lately, and about what?
 
-The pen keeps the newest facts in mind, because most decisions are fresh: whether something newer
-stands in the way of one is then known without asking the file.
+Most decisions are fresh. So the pen keeps the newest facts in mind and knows without asking the file
+whether something newer stands in the way of one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from detente.kernel.fact import Subject
 from detente.kernel.ledger import Query
 from detente.kernel.ledger.asking import prefix_of
 
+_MOST = 16_384  # facts kept in mind
 
-class Tail:
-    """The facts after position `start`, by name and subject."""
+
+class Recent:
+    """The names and subjects of the facts after position `start`."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -20,23 +22,28 @@ class Tail:
         self._last_named: dict[str, int] = {}
         self._last_about: dict[Subject, int] = {}
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self._facts)
-
     def add(self, name: str, about: Subject) -> None:
         """The next fact."""
         self._facts.append((name, about))
         self._last_named[name] = self._last_about[about] = self.start + len(self._facts)
 
+    def shortened(self) -> Recent:
+        """The newer half, once this is too much to keep in mind."""
+        if len(self._facts) <= _MOST:
+            return self
+        newer = Recent(self.start + len(self._facts) - _MOST // 2)
+        for name, about in self._facts[-_MOST // 2 :]:
+            newer.add(name, about)
+        return newer
+
     def first_newer(self, query: Query, after: int) -> tuple[int, str, Subject] | None:
         """The first fact after that position which the query matches."""
         if self._last_match(query) <= after:
             return None
-        for position in range(max(after, self.start) + 1, self.end + 1):
-            name, about = self._facts[position - self.start - 1]
+        skipped = max(after - self.start, 0)
+        for index, (name, about) in enumerate(self._facts[skipped:], start=skipped + 1):
             if matches(query, name, about):
-                return position, name, about
+                return self.start + index, name, about
         return None
 
     def _last_match(self, query: Query) -> int:

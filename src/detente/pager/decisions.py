@@ -1,0 +1,207 @@
+"""Who has to be told what, and when is it tried again?
+
+Nothing is put in a queue. For each team and each way to reach it a mark says up to which fact it was
+told about an incident; whatever has happened since makes one message, which always brings the team
+up to date. So nobody is told twice, nobody hears "opened" long after it was over, and a restart
+forgets nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from detente.facts.pager import NotTold, Taken, Told
+from detente.kernel.clock import Instant, Seconds, later
+from detente.kernel.fact import Fact, Subject, plain
+
+Channel = Literal["mail", "webhook"]
+Message = Literal["opened", "taken", "closed"]
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a team may have to be told about one incident."""
+
+    about: Subject  # incident:12
+    of: Subject
+    cause: Subject
+    since: Instant
+    reason: str
+    opened_at: Instant
+    opened: int  # position of the fact
+    taken: int | None = None  # position of the last "I have it"
+    held_by: str | None = None
+    held_at: Instant | None = None
+    closed: int | None = None
+    closed_at: Instant | None = None
+    ended: Instant | None = None
+    lasted: Seconds = 0.0
+    note: str = ""
+
+    @property
+    def number(self) -> str:
+        return plain(self.about)
+
+    @property
+    def newest(self) -> int:
+        """Position of the newest fact worth telling."""
+        return max(self.opened, self.taken or 0, self.closed or 0)
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one team was told about one incident in one way."""
+
+    about: Subject
+    team: str
+    channel: Channel
+    told: int = 0  # position of the newest fact told; 0: nothing yet
+    told_at: Instant | None = None
+    message: str = ""  # the last one told
+    to: tuple[str, ...] = ()
+    attempts: int = 0  # failed since
+    next_at: Instant | None = None
+    reason: str = ""
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one team in one way."""
+
+    matter: Matter
+    team: str
+    channel: Channel
+    message: Message
+    first: bool  # nothing about this incident was told before
+    tells: int
+    attempt: int = 1
+    not_before: Instant = 0
+
+    @property
+    def way(self) -> tuple[str, Channel]:
+        """Messages that take the same way go one after the other."""
+        return self.team, self.channel
+
+
+_STALE: Seconds = 900.0  # over for longer, and never even tried: nobody wants to hear of it now
+
+
+def letter(
+    matter: Matter, team: str, channel: Channel, mark: Mark | None, now: Instant
+) -> Letter | None:
+    """The one message that brings this team up to date, or None if it is."""
+    mark = mark or Mark(about=matter.about, team=team, channel=channel)
+    if mark.told >= matter.newest:
+        return None
+    first = mark.told == 0
+    if first and not mark.attempts and matter.closed_at is not None:
+        if later(matter.closed_at, _STALE) < now:
+            return None
+    return Letter(
+        matter=matter,
+        team=team,
+        channel=channel,
+        message=_message(matter, mark),
+        first=first,
+        tells=matter.newest,
+        attempt=mark.attempts + 1,
+        not_before=mark.next_at or 0,
+    )
+
+
+def _message(matter: Matter, mark: Mark) -> Message:
+    if matter.closed is not None:
+        return "closed"
+    return "opened" if mark.told == 0 else "taken"
+
+
+def letters(
+    matters: Sequence[Matter],
+    ways: Mapping[Subject, Sequence[tuple[str, Channel]]],
+    marks: Sequence[Mark],
+    now: Instant,
+) -> list[Letter]:
+    """Everything that is owed, oldest incident first. `ways`: by whom and how a subject is heard."""
+    known = {(mark.about, mark.team, mark.channel): mark for mark in marks}
+    owed = (
+        letter(matter, team, channel, known.get((matter.about, team, channel)), now)
+        for matter in sorted(matters, key=lambda each: each.opened)
+        for team, channel in ways.get(matter.of, ())
+    )
+    return [each for each in owed if each is not None]
+
+
+_FIRST_WAIT: Seconds = 5.0
+_LONGEST_WAIT: Seconds = 300.0
+
+
+def wait_after(attempt: int, chance: float) -> Seconds:
+    """Doubling waits up to five minutes, each shortened by up to a quarter so that tries spread."""
+    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
+    return wait * (1 - chance / 4)
+
+
+def told(letter: Letter, to: Sequence[str], message_id: str = "") -> list[Fact]:
+    return [
+        Told(
+            about=letter.matter.about,
+            team=letter.team,
+            channel=letter.channel,
+            message=letter.message,
+            to=tuple(to),
+            message_id=message_id,
+            tells=letter.tells,
+        )
+    ]
+
+
+def not_told(letter: Letter, reason: str, now: Instant, chance: float) -> list[Fact]:
+    return [
+        NotTold(
+            about=letter.matter.about,
+            team=letter.team,
+            channel=letter.channel,
+            message=letter.message,
+            reason=reason,
+            attempt=letter.attempt,
+            next_at=later(now, wait_after(letter.attempt, chance)),
+        )
+    ]
+
+
+class AlreadyTaken(Exception):
+    """The same person has it already."""
+
+
+def take(matter: Matter, who: str, *, way: str, team: str = "") -> list[Fact]:
+    """Somebody says "I have it". Taking over from somebody else is fine. Raises AlreadyTaken."""
+    if matter.held_by is not None and matter.held_by.casefold() == who.casefold():
+        raise AlreadyTaken(matter.held_by)
+    return [Taken(about=matter.about, who=who, way=way, team=team)]
+
+
+def token(secret: str, about: Subject, team: str) -> str:
+    """What stands in a team's "I have it" link. Empty without a secret: then there is no link."""
+    if not secret:
+        return ""
+    said = f"I have it\n{about}\n{team}".encode()
+    return hmac.new(secret.encode(), said, hashlib.sha256).hexdigest()[:32]
+
+
+def team_of(secret: str, about: Subject, shown: str, teams: Sequence[str]) -> str | None:
+    """Whose link it is, or None if it is nobody's."""
+    if not secret:
+        return None
+    found = None
+    for team in teams:  # all of them, so that the time it takes says nothing
+        if hmac.compare_digest(token(secret, about, team).encode(), shown.encode()):
+            found = team
+    return found
+
+
+def masked(address: str) -> str:
+    """'a…@example.com': enough to recognise, too little to write to."""
+    name, at, host = address.rpartition("@")
+    return f"{name[:1]}…{at}{host}" if at else f"{address[:1]}…"

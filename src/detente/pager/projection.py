@@ -1,0 +1,81 @@
+"""What is there to tell, and how far has each team been told?"""
+
+from __future__ import annotations
+
+import msgspec
+
+from detente.facts.incidents import Closed, Opened
+from detente.facts.pager import NotTold, Taken, Told
+from detente.kernel.fact import Recorded
+from detente.kernel.views import Projection, Rows
+
+_TABLES = """
+create table pager_matter(
+  about text primary key, of text not null, cause text not null, since integer not null,
+  reason text not null, opened_at integer not null, opened integer not null,
+  taken integer, held_by text, held_at integer,
+  closed integer, closed_at integer, ended integer, lasted real not null default 0,
+  note text not null default '', newest integer not null
+) without rowid;
+create index pager_open on pager_matter(opened) where closed_at is null;
+create index pager_closed on pager_matter(closed_at) where closed_at is not null;
+
+create table pager_mark(
+  about text not null, team text not null, channel text not null, told integer not null default 0,
+  told_at integer, message text not null default '', sent_to text not null default '[]',
+  attempts integer not null default 0, next_at integer, reason text not null default '',
+  primary key (about, team, channel)
+) without rowid;
+create index pager_late on pager_mark(about) where attempts > 0;
+"""
+
+
+def _fold(rows: Rows, recorded: Recorded) -> None:
+    at, position = recorded.at, recorded.position
+    match recorded.fact:
+        case Opened() as fact:
+            rows.execute(
+                "insert or ignore into pager_matter(about, of, cause, since, reason, opened_at,"
+                " opened, newest) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (fact.about, fact.of, fact.cause, fact.since, fact.reason, at, position, position),
+            )
+        case Taken() as fact:
+            rows.execute(
+                "update pager_matter set taken = ?, held_by = ?, held_at = ?,"
+                " newest = iif(closed is null, ?, newest) where about = ?",
+                (position, fact.who, at, position, fact.about),
+            )
+        case Closed() as fact:
+            rows.execute(
+                "update pager_matter set closed = ?, closed_at = ?, ended = ?, lasted = ?, note = ?,"
+                " newest = ? where about = ? and closed is null",
+                (position, at, fact.since, fact.lasted, fact.note, position, fact.about),
+            )
+        case Told() as fact:
+            to = msgspec.json.encode(fact.to).decode()
+            tells = fact.tells or position
+            rows.execute(_TOLD, (fact.about, fact.team, fact.channel, tells, at, fact.message, to))
+        case NotTold() as fact:
+            rows.execute(
+                _NOT_TOLD,
+                (fact.about, fact.team, fact.channel, fact.attempt, fact.next_at, fact.reason),
+            )
+        case _:
+            pass
+
+
+_TOLD = """
+insert into pager_mark(about, team, channel, told, told_at, message, sent_to)
+values (?, ?, ?, ?, ?, ?, ?)
+on conflict do update set told = max(told, excluded.told), told_at = excluded.told_at,
+  message = excluded.message, sent_to = excluded.sent_to, attempts = 0, next_at = null, reason = ''
+"""
+_NOT_TOLD = """
+insert into pager_mark(about, team, channel, attempts, next_at, reason) values (?, ?, ?, ?, ?, ?)
+on conflict do update set attempts = excluded.attempts, next_at = excluded.next_at,
+  reason = excluded.reason
+"""
+
+HEARS = (Opened.name, Closed.name, Taken.name, Told.name, NotTold.name)
+
+matters = Projection("pager", _TABLES, HEARS, _fold)

@@ -1,0 +1,275 @@
+"""Was the promise kept, what is left of it, and what are we owed?
+
+How the numbers are made, in whole nanoseconds and exact fractions until they are shown:
+
+- *Elapsed* is the time from the beginning of the period until now (or its end).
+- Each check is *down* during its outages and *up* otherwise, but only while it was **seen**: sheets
+  were filed for it and it was not blind. With `down_when: any` the promise is down when one of its
+  checks is seen down and up when all are seen up; with `all`, down when all are seen down and up when
+  one is seen up. Everything else is *unmeasured*: neither up nor down. The three add up to elapsed.
+- An outage shorter than `minimum_outage` does not count: its time is up. It is judged as a whole,
+  whichever period it reaches into.
+- *Attained* so far is up / (up + down): the share of the time somebody looked.
+- *Under the contract* it is (A - B) / A, with A all the time of the period and B the time down; so
+  monthly uptime is defined in published contracts (Twilio: total monthly minutes less downtime, by
+  total monthly minutes; Microsoft: the same in user minutes). Unmeasured time counts for the vendor:
+  nobody can show that they were down. Until the period ends this is what they will have attained if
+  nothing more happens; it only ever falls, so a credit once reached stays owed.
+- *Allowed* is the downtime the target leaves in the whole period. More than that breaks the promise.
+- The credit is that of the last row of the table whose `below` is above the contract's attainment, a
+  share of the fee, rounded down to whole minor units: we never claim a cent too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+from typing import Literal
+
+import msgspec
+
+from detente.facts.sla import PromiseBroken
+from detente.kernel.clock import NS, Instant, Seconds, lasting
+from detente.kernel.fact import Tone
+from detente.kernel.money import Money
+from detente.sla.engine.calendar import Period, days
+from detente.sla.engine.moments import Moments, Stretch, both, length, union, without
+from detente.sla.settings import Credit, Promise
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one check: when it was out, and when somebody looked."""
+
+    outages: Moments
+    seen: Moments
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Every moment of a window in exactly one of three: down, up, unmeasured."""
+
+    down: Moments
+    up: Moments
+    unmeasured: Moments
+    too_short: Moments
+    """The part of `up` that was down, for less than counts."""
+
+
+def account(
+    checks: Sequence[Evidence], window: Stretch, *, down_when: Literal["any", "all"], minimum: int
+) -> Account:
+    """What a window was made of. `minimum`: nanoseconds below which an outage does not count."""
+    whole = union([window])
+    seen_down = [both(union(each.outages), union(each.seen)) for each in checks]
+    seen_up = [without(union(each.seen), union(each.outages)) for each in checks]
+    outages = [union(each.outages) for each in checks]
+    if down_when == "any":
+        down, up, out = _any(seen_down), _all(seen_up), _any(outages)
+    else:
+        down, up, out = _all(seen_down), _any(seen_up), _all(outages)
+    counted = [(start, end) for start, end in out if end - start >= minimum]
+    too_short = both(without(down, counted), whole)
+    down = both(both(down, counted), whole)
+    up = union([*both(up, whole), *too_short])
+    unmeasured = without(without(whole, down), up)
+    return Account(down=down, up=up, unmeasured=unmeasured, too_short=too_short)
+
+
+def _any(sets: Sequence[Moments]) -> Moments:
+    return union(stretch for each in sets for stretch in each)
+
+
+def _all(sets: Sequence[Moments]) -> Moments:
+    return reduce(both, sets) if sets else []
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the contract's table, and whether it is reached."""
+
+    below: str
+    owed: str
+    money: Money | None
+    from_down: Seconds
+    """More downtime in the period than this."""
+    reached: bool
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a promise stands in one period."""
+
+    period: Period
+    until: Instant
+    final: bool
+    target: str
+    elapsed: Seconds
+    up: Seconds
+    down: Seconds
+    unmeasured: Seconds
+    too_short: Seconds
+    attained: float | None
+    attained_says: str
+    under_contract: float
+    under_contract_says: str
+    allowed: Seconds
+    left: Seconds
+    """Negative once the promise is broken."""
+    used: float
+    """Share of the allowed downtime; above 1 once the promise is broken."""
+    broken: bool
+    rows: tuple[Row, ...]
+    owed: Money | None
+
+    @property
+    def tone(self) -> Tone:
+        if self.broken:
+            return "bad"
+        return "warn" if self.running_low else "good" if self.attained is not None else "plain"
+
+    @property
+    def running_low(self) -> bool:
+        """Less than a quarter of the allowed downtime is left. A target of 100% leaves none ever."""
+        return not self.broken and self.used > 0.75
+
+    @property
+    def unmeasured_share(self) -> float:
+        return self.unmeasured / self.elapsed if self.elapsed else 0.0
+
+    @property
+    def budget_says(self) -> str:
+        """The allowed downtime in plain words."""
+        if self.broken:
+            over, allowed = lasting(-self.left), lasting(self.allowed)
+            return f"{over} more than the {allowed} allowed" if self.allowed else f"{over} too much"
+        if not self.allowed:
+            return "no downtime is allowed, and there was none"
+        return f"{lasting(self.left)} of {lasting(self.allowed)} left"
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: kept, still to be met, or broken."""
+        if self.broken:
+            return "Broken: the target can no longer be met." if not self.final else "Broken."
+        if self.final:
+            return "Kept." if self.attained is not None else "Nobody measured it."
+        return "The target can still be met."
+
+
+def stand(promise: Promise, period: Period, until: Instant, made_of: Account) -> Standing:
+    """How the promise stands at that moment, given what the period was made of so far."""
+    down, up = length(made_of.down), length(made_of.up)
+    allowed = allowed_downtime(promise, period)
+    contract = Fraction(period.length - down, period.length)
+    at = reached(promise.credits, contract)
+    return Standing(
+        period=period,
+        until=until,
+        final=until >= period.end,
+        target=str(promise.target),
+        elapsed=(until - period.start) / NS,
+        up=up / NS,
+        down=down / NS,
+        unmeasured=length(made_of.unmeasured) / NS,
+        too_short=length(made_of.too_short) / NS,
+        attained=up / (up + down) if up + down else None,
+        attained_says=percent(up, up + down),
+        under_contract=float(contract),
+        under_contract_says=percent(period.length - down, period.length),
+        allowed=allowed / NS,
+        left=(allowed - down) / NS,
+        used=down / allowed if allowed else float(down > 0),
+        broken=down > allowed,
+        rows=_rows(promise, period, at),
+        owed=None if at is None or promise.fee is None else credit(promise.fee, promise.credits[at]),
+    )
+
+
+def _rows(promise: Promise, period: Period, at: int | None) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            below=str(each.below),
+            owed=str(each.owed),
+            money=None if promise.fee is None else credit(promise.fee, each),
+            from_down=float((1 - exact(each.below)) * period.length / NS),
+            reached=index == at,
+        )
+        for index, each in enumerate(promise.credits)
+    )
+
+
+def exact(share: float) -> Fraction:
+    """The share as it was written: 99.9% is 999/1000, which no float is."""
+    return Fraction(repr(float(share)))
+
+
+def allowed_downtime(promise: Promise, period: Period) -> int:
+    """Nanoseconds of downtime that the target leaves in the whole period."""
+    return int((1 - exact(promise.target)) * period.length)
+
+
+def reached(credits: Sequence[Credit], attained: Fraction) -> int | None:
+    """Which row of the table, mildest first, applies; None if none does."""
+    rows = [index for index, each in enumerate(credits) if attained < exact(each.below)]
+    return rows[-1] if rows else None
+
+
+def credit(fee: Money, row: Credit) -> Money:
+    """What is owed at that row, rounded down to whole minor units."""
+    return Money(int(fee.minor * exact(row.owed)), fee.currency)
+
+
+def percent(part: int, whole: int) -> str:
+    """'99.951%', rounded down: nothing less than all of it ever reads 100%."""
+    if not whole:
+        return "—"
+    thousandths = part * 100_000 // whole
+    text = f"{thousandths // 1000}.{thousandths % 1000:03}"
+    return f"{text[:-1] if text.endswith('0') else text}%"
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """One day of the period, as far as it has come."""
+
+    start: Instant
+    end: Instant
+    tone: Tone
+    says: str
+
+
+def by_day(promise: Promise, period: Period, made_of: Account) -> list[Day]:
+    """The days of the period, each with what it was made of."""
+    return [_day(each, made_of) for each in days(period.start, period.end, promise.timezone)]
+
+
+def _day(stretch: Stretch, made_of: Account) -> Day:
+    start, end = stretch
+    down = length(both(made_of.down, [stretch]))
+    up = length(both(made_of.up, [stretch]))
+    if down:
+        tone, says = "bad", f"{lasting(down / NS)} down"
+    elif up:
+        tone, says = "good", "no downtime"
+    else:
+        tone, says = "plain", "not measured"
+    unseen = length(both(made_of.unmeasured, [stretch]))
+    if (down or up) and unseen >= 60 * NS:
+        says += f", {lasting(unseen / NS)} not measured"
+    return Day(start=start, end=end, tone=_TONES[tone], says=says)
+
+
+_TONES: dict[str, Tone] = {"bad": "bad", "good": "good", "plain": "plain"}
+
+
+def broken(name: str, promise: Promise, standing: Standing) -> list[PromiseBroken]:
+    """The fact that there was more downtime than the whole period allows, if there was."""
+    if not standing.broken:
+        return []
+    fact = PromiseBroken(
+        about=f"promise:{name}",
+        vendor=f"vendor:{promise.vendor}",
+        period=standing.period.name,
+        target=float(promise.target),
+        down=standing.down,
+        allowed=standing.allowed,
+        owed=standing.owed,
+    )
+    return [fact]
