@@ -73,7 +73,10 @@ def our_round(port: int, core: int) -> float:
     """Checks per CPU second of prober and consumer together, in a process pinned to one core."""
     command = [sys.executable, __file__, "--consume", str(port)]
     done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, preexec_fn=lambda: _pin(core), text=True
+        command,
+        check=True,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: _pin(core),
     )
     checks, seconds, prober, consumer, worst, verdicts = done.stdout.strip().split("\t")
     print(
@@ -122,7 +125,7 @@ async def _measure(prober, ledger, probes) -> str:  # type: ignore[no-untyped-de
             continue
         await desk.judge(batch)
         count += len(batch)
-        worst = max(worst, max(result.lateness for result in batch))
+        worst = max(worst, *(result.lateness for result in batch))
         verdicts.update(result.verdict for result in batch)
         if now - filed_at >= 1.0:
             filed_at = now
@@ -164,9 +167,7 @@ class Desk:
             await self.ledger.append(facts, by="bench")
 
     async def file(self, until: int) -> None:
-        expected = {
-            name: list(self.slots(name, EVERY, self.since, until)) for name in self.checks
-        }
+        expected = {name: list(self.slots(name, EVERY, self.since, until)) for name in self.checks}
         mine = [result for result in self.unfiled if self.since <= result.slot < until]
         sheet, packed = self.decisions.file_sheet(self.place, self.since, until, expected, mine)
         await self.ledger.append([sheet], by="bench", attach={0: packed})
@@ -185,7 +186,7 @@ def their_round(program: str, port: int, core: int, driver_core: int) -> float:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "GOMAXPROCS": "1"},
-        preexec_fn=lambda: _pin(core),
+        preexec_fn=lambda: _pin(core),  # noqa: PLW1509 - no threads here
     ) as process:
         try:
             wait_for(listen)
@@ -201,7 +202,9 @@ def their_round(program: str, port: int, core: int, driver_core: int) -> float:
 
 def _their_modules() -> str:
     path = Path(tempfile.gettempdir()) / f"detente-bench-blackbox-{os.getpid()}.yml"
-    path.write_text("modules:\n  http_2xx:\n    prober: http\n    http:\n      ip_protocol_fallback: true\n")
+    path.write_text(
+        "modules:\n  http_2xx:\n    prober: http\n    http:\n      ip_protocol_fallback: true\n"
+    )
     return str(path)
 
 
@@ -215,7 +218,9 @@ def drive(listen: int, port: int, core: int, seconds: float) -> tuple[int, float
     _pin(core)
     try:
         with contextlib.ExitStack() as stack:
-            return _drive([stack.enter_context(_dial(listen)) for _ in range(DRIVERS)], request, seconds)
+            return _drive(
+                [stack.enter_context(_dial(listen)) for _ in range(DRIVERS)], request, seconds
+            )
     finally:
         os.sched_setaffinity(0, mine)
 
@@ -265,7 +270,7 @@ def target(core: int) -> Iterator[int]:
     process = subprocess.Popen(
         [sys.executable, __file__, "--serve", str(listener.fileno())],
         pass_fds=[listener.fileno()],
-        preexec_fn=lambda: _pin(core),
+        preexec_fn=lambda: _pin(core),  # noqa: PLW1509 - no threads here
     )
     listener.close()
     try:

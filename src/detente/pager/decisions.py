@@ -49,7 +49,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def newest(self) -> int:
         """Position of the newest fact worth telling."""
-        return max(self.opened, self.taken or 0, self.closed or 0)
+        return self.closed or max(self.opened, self.taken or 0)
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         return self.team, self.channel
 
 
-_STALE: Seconds = 900.0  # over for longer, and never even tried: nobody wants to hear of it now
+STALE: Seconds = 900.0  # over for longer, and never even tried: nobody wants to hear of it now
 
 
 def letter(
@@ -97,7 +97,7 @@ def letter(
         return None
     first = mark.told == 0
     if first and not mark.attempts and matter.closed_at is not None:
-        if later(matter.closed_at, _STALE) < now:
+        if later(matter.closed_at, STALE) < now:
             return None
     return Letter(
         matter=matter,

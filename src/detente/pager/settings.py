@@ -17,9 +17,9 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Where mail is handed over, and in whose name."""
 
     server: Annotated[Address, Meta(description="your mail provider: smtp.example.com:587")]
-    sender: Annotated[
-        str, Meta(description="for example Détente <detente@example.com>")
-    ] = msgspec.field(name="from")
+    sender: Annotated[str, Meta(description="for example Détente <detente@example.com>")] = (
+        msgspec.field(name="from")
+    )
     user: str | None = None
     password: Annotated[Secret | None, Meta(description="where it is found, by reference")] = None
     tls: Annotated[

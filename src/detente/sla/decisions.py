@@ -179,7 +179,9 @@ def stand(promise: Promise, period: Period, until: Instant, made_of: Account) ->
         used=down / allowed if allowed else float(down > 0),
         broken=down > allowed,
         rows=_rows(promise, period, at),
-        owed=None if at is None or promise.fee is None else credit(promise.fee, promise.credits[at]),
+        owed=None
+        if at is None or promise.fee is None
+        else credit(promise.fee, promise.credits[at]),
     )
 
 
@@ -223,7 +225,7 @@ def percent(part: int, whole: int) -> str:
         return "—"
     thousandths = part * 100_000 // whole
     text = f"{thousandths // 1000}.{thousandths % 1000:03}"
-    return f"{text[:-1] if text.endswith('0') else text}%"
+    return f"{text.removesuffix('0')}%"
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ create table sla_seen(
   primary key (name, place, start)) without rowid;
 create table sla_filed(
   name text not null, place text not null, since integer not null, until integer not null,
-  whole integer not null, failing integer not null,
+  failing integer not null, running integer not null,
   primary key (name, place)) without rowid;
 """
 
@@ -34,57 +34,41 @@ _EXTEND = """
 update sla_seen set stop = ?4 where name = ?1 and place = ?2 and stop = ?3 and start =
   (select max(start) from sla_seen where name = ?1 and place = ?2)
 """
-_EXTEND_ALL = """
-update sla_seen set stop = ?3 where place = ?1 and stop = ?2 and (name, start) in
-  (select name, max(start) from sla_seen where place = ?1 group by name)
-  and name not in (select value from json_each(?4))
-"""
 _BEGIN = "insert or ignore into sla_seen values (?, ?, ?, ?)"
 _FILED = """
-insert into sla_filed values (?, ?, ?, ?, ?, ?) on conflict do update set
-  since = excluded.since, until = excluded.until, whole = excluded.whole,
-  failing = max(failing, excluded.failing)
+insert into sla_filed values (?, ?, ?, ?, ?, 1) on conflict do update set
+  since = excluded.since, until = excluded.until, failing = max(failing, excluded.failing),
+  running = 1
 """
-_FILED_ALL = """
-update sla_filed set since = ?2, until = ?3
-  where place = ?1 and until = ?2 and whole and name not in (select value from json_each(?4))
-"""
+_AT_REST = "select name from sla_filed where place = ? and until = ? and running"
 
 
 def _fold(rows: Rows, recorded: Recorded) -> None:
     match recorded.fact:
         case SheetFiled() as sheet if sheet.until > sheet.since:
-            mentioned = "[" + ",".join(_quoted(name) for name in sheet.tallies) + "]"
-            rows.execute(_EXTEND_ALL, (sheet.about, sheet.since, sheet.until, mentioned))
-            rows.execute(_FILED_ALL, (sheet.about, sheet.since, sheet.until, mentioned))
+            for (name,) in list(rows.execute(_AT_REST, (sheet.about, sheet.since))):
+                if name not in sheet.tallies:
+                    _see(rows, sheet, name, Tally(expected=0))
             for name, tally in sheet.tallies.items():
                 _see(rows, sheet, name, tally)
         case Started():
-            rows.execute("update sla_filed set whole = 0")  # nothing is known past the last sheet
+            rows.execute("update sla_filed set running = 0")  # nobody knows past the last sheet
         case _:
             pass
 
 
 def _see(rows: Rows, sheet: SheetFiled, name: str, tally: Tally) -> None:
     told = tally.ok + tally.failed
-    whole = told >= tally.expected
-    seen = sheet.until - sheet.since
-    if not whole:
-        seen = seen * told // tally.expected
     failing = sheet.until if tally.failed and not tally.ok else 0
-    filed = (name, sheet.about, sheet.since, sheet.until, int(whole), failing)
-    rows.execute(_FILED, filed)
+    rows.execute(_FILED, (name, sheet.about, sheet.since, sheet.until, failing))
+    seen = sheet.until - sheet.since
+    if told < tally.expected:
+        seen = seen * told // tally.expected
     if not seen:
         return
     rows.execute(_EXTEND, (name, sheet.about, sheet.since, sheet.since + seen))
-    if not rows.changes():
+    if not rows.changes() and tally.expected:
         rows.execute(_BEGIN, (name, sheet.about, sheet.until - seen, sheet.until))
-
-
-def _quoted(name: str) -> str:
-    import json
-
-    return json.dumps(name)
 
 
 seen = Projection("sla", _TABLES, (SheetFiled.name, Started.name), _fold)

@@ -33,7 +33,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = ()
     down_when: Annotated[
         Literal["any", "all"],
-        Meta(description="with several checks: down when any of them is down, or only when all are"),
+        Meta(
+            description="with several checks: down when any of them is down, or only when all are"
+        ),
     ] = "any"
     period: Literal["month", "quarter", "year"] = "month"
     timezone: Annotated[
@@ -74,7 +76,7 @@ def _contradictions(promise: Promise, here: tuple[str, ...]) -> Iterator[Mistake
     if promise.fee is not None and promise.fee.minor < 0:
         yield Mistake((*here, "fee"), "a fee is not negative")
     for index, (milder, harder) in enumerate(pairwise(promise.credits), start=1):
-        where = (*here, "credits", index)
+        where: tuple[str | int, ...] = (*here, "credits", index)
         if harder.below >= milder.below:
             says = f"{harder.below} comes after {milder.below}; write the mildest row first"
             yield Mistake((*where, "below"), says)

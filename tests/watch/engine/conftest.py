@@ -167,7 +167,13 @@ class Authority:
         self.file.write_bytes(self.cert.public_bytes(serialization.Encoding.PEM))
 
     def _sign(
-        self, public: ec.EllipticCurvePublicKey, name: str, names: list[str], days: float, *, ca: bool
+        self,
+        public: ec.EllipticCurvePublicKey,
+        name: str,
+        names: list[str],
+        days: float,
+        *,
+        ca: bool,
     ) -> x509.Certificate:
         def called(text: str) -> x509.Name:
             return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -199,7 +205,9 @@ class Authority:
             )  # fmt: skip
             builder = builder.add_extension(usage, critical=True)
         if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(alternatives), critical=False
+            )
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, *names: str, days: float = 365) -> ssl.SSLContext:
@@ -224,7 +232,10 @@ def over_tls(context: ssl.SSLContext, handler: Handler) -> Handler:
     """The same behaviour behind a handshake."""
 
     def handle(sock: socket.socket) -> None:
-        with contextlib.suppress(ssl.SSLError), context.wrap_socket(sock, server_side=True) as secure:
+        with (
+            contextlib.suppress(ssl.SSLError),
+            context.wrap_socket(sock, server_side=True) as secure,
+        ):
             handler(secure)
 
     return handle

@@ -106,7 +106,9 @@ def test_a_name_with_only_ipv6(stage, acts):
 
     def answer(packet: bytes) -> bytes:
         kind = asked(packet)[1]
-        return reply(packet, record("shop.example", kind, six)) if kind == dns.AAAA else reply(packet)
+        return (
+            reply(packet, record("shop.example", kind, six)) if kind == dns.AAAA else reply(packet)
+        )
 
     assert connect(here, stage.datagrams(answer)).ip == "::1"
 

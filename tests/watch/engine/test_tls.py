@@ -58,7 +58,9 @@ def test_large_answers_over_tls(serve, acts, tls, authority):
     body = b"x" * 300_000 + b"end"
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     port = serve(tls(authority.issue("shop.example"), acts.says(head + body)))
-    seen = check(port, authority.file, kind="http", target=f"https://127.0.0.1:{port}/", expect_body="xend")
+    seen = check(
+        port, authority.file, kind="http", target=f"https://127.0.0.1:{port}/", expect_body="xend"
+    )
     assert (seen.verdict, seen.bytes) == ("ok", len(head) + len(body))
 
 

@@ -394,6 +394,21 @@ def test_threads_never_share_a_probe() -> None:
     assert len(got) == 3
 
 
+def test_a_call_may_end_while_the_same_thread_is_asking() -> None:
+    """The garbage collector can end a call at any moment, even inside the breaker: no deadlock."""
+    forgotten: list[Permit] = []
+
+    def now() -> float:  # read under the lock, as anything the collector runs there would be
+        while forgotten:
+            forgotten.pop().dropped()
+        return 0.0
+
+    breaker = Breaker(SETTINGS, now=now)
+    forgotten.append(asked(breaker))
+    assert breaker.ask() is not None
+    assert breaker.snapshot().in_flight == 1
+
+
 def test_works_inside_a_loop() -> None:
     """Tasks share it as they are: twenty that hang under an outer timeout get five tries."""
     breaker, watch, _ = a_breaker()
@@ -602,4 +617,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

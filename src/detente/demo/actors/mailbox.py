@@ -65,7 +65,7 @@ def read(mail: bytes) -> dict[str, Any]:
     body = message.get_body(("plain", "html"))
     return {
         **{name: str(message[name]) if message[name] else None for name in headers},
-        "text": body.get_content() if body is not None else "",
+        "text": body.get_content().replace("\r\n", "\n") if body is not None else "",
     }
 
 

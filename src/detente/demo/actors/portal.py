@@ -199,7 +199,8 @@ def shop(portal: Portal) -> web.Application:
         sale = await portal.sell(request.app[client], purchase)
         status, says = SAYS[sale.outcome or "failed"]
         if is_form:
-            return page(f"<h1>{says}</h1><p>Your policy: {sale.order.policy}</p>", status)
+            policy = f"<p>Your policy: {sale.order.policy}</p>" if status < 300 else ""
+            return page(f"<h1>{says}</h1>{policy}<p><a href='/'>Back to the shop</a></p>", status)
         told = {"policy": sale.order.policy, "status": sale.outcome, "message": says}
         return answer(told, status)
 

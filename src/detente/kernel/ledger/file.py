@@ -38,7 +38,6 @@ pragma user_version = {VERSION};
 _FOR_WRITING = """
 pragma journal_mode = wal;
 pragma synchronous = full;
-pragma wal_autocheckpoint = 4000;
 pragma journal_size_limit = 67108864;
 pragma secure_delete = on;
 pragma cache_size = -16000;

@@ -20,9 +20,10 @@ from detente.kernel.clock import Clock, Seconds
 from detente.kernel.fact import Fact, Recorded, Unknown, encode
 from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt, asking, file
 from detente.kernel.ledger.holder import Hold
-from detente.kernel.ledger.writing import Append, Line, Outcome, Pen, refuse_closed
+from detente.kernel.ledger.recent import Line
+from detente.kernel.ledger.writing import Append, Outcome, Pen, refuse_closed
 
-_GROUP = 4_096  # appends in one commit
+_GROUP = 512  # appends in one commit: meanwhile the loop gets the next ready
 _BATCH = 1_000  # facts in one batch of a follower
 _QUIET: Seconds = 0.05  # after so much silence a storm is over
 _LOOK_AGAIN: Seconds = 0.25  # a reader beside the node hears of no commits: it looks
@@ -145,6 +146,7 @@ class SqliteLedger:
         (outcome,) = pen.write([append])
         if self._publish(pen.head):
             self._wake()
+        pen.tidy(at_leisure=False)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -163,14 +165,11 @@ class SqliteLedger:
         assert pen is not None
         going_on = True
         while going_on:
-            group, going_on = self._gather(_QUIET if pen.has_tail else None)
-            outcomes = pen.write(group) if group else []
-            if pen.has_tail and not (group and going_on):
-                pen.index_tail()
-            if not going_on:
-                pen.connection.close()
+            group, going_on = self._gather(_QUIET if pen.tail else None)
             if group:
-                self._tell(group, outcomes, pen.head)
+                self._tell(group, pen.write(group), pen.head)
+            pen.tidy(at_leisure=not (group and going_on))
+        pen.connection.close()
 
     def _gather(self, patience: Seconds | None) -> tuple[list[Append], bool]:
         """Everybody who waits, and whether anybody else may come. Nobody if it stays quiet."""

@@ -25,10 +25,7 @@ from detente.kernel.clock import Instant
 from detente.kernel.fact import Subject
 from detente.kernel.ledger import Condition, Conflict, LedgerError, LedgerFull, Receipt, asking
 from detente.kernel.ledger.file import explained
-from detente.kernel.ledger.recent import Recent
-
-Line = tuple[str, Subject, bytes]
-"""A fact ready for the disk: name, subject, body."""
+from detente.kernel.ledger.recent import Line, Recent
 
 
 class Append(msgspec.Struct, kw_only=True, eq=False):
@@ -47,8 +44,9 @@ class Append(msgspec.Struct, kw_only=True, eq=False):
 
 Outcome = Receipt | Exception
 
-_CALM = 64  # so few facts in one commit go into the index at once
+_CALM = 64  # so short a tail goes into the index with the facts themselves
 _LONGEST_TAIL = 8_192  # facts: reading through them takes about a millisecond
+_LONGEST_WAL = 4_000  # pages of 4 KiB, then they are moved into the ledger's file
 
 _COLUMNS = 6
 _AT_ONCE = (512, 128, 32, 8, 1)  # rows in one statement
@@ -57,7 +55,7 @@ _ROW = "(?,?,?,?,?,cast(? as text))"
 _INSERTS = {rows: _INSERT + ",".join([_ROW] * rows) for rows in _AT_ONCE}
 _ATTACH = "insert into attachment values (?, ?)"
 _NEWEST = "select position, at from fact order by position desc limit 1"
-_TAIL = "select name, about from fact where position > ? order by position"
+_TAIL = "select name, about, x'' from fact where position > ? order by position"
 
 # These are given a list as JSON: one statement, however long the list.
 _ANSWERED = """
@@ -89,8 +87,10 @@ class Pen:
         self._indexed = 0
         self._recent = Recent(0)
         self._interrupted = False
+        self._wal_pages = 0
         self._forget_pending()
         self._start_over()
+        connection.set_wal_hook(self._noted)
 
     def write(self, group: Sequence[Append]) -> Sequence[Outcome]:
         """What became of each, in order. What is answered with a receipt is on disk."""
@@ -106,17 +106,36 @@ class Pen:
         return [outcome for each in group for outcome in self.write([each])]
 
     @property
-    def has_tail(self) -> bool:
-        return self._indexed < self.head
+    def tail(self) -> int:
+        """How many facts the index does not know of."""
+        return self.head - self._indexed
 
-    def index_tail(self) -> None:
-        """Bring the index up to date, now that there is time for it."""
+    def tidy(self, *, at_leisure: bool) -> None:
+        """What may be done once everybody has been answered: the index, the checkpoint.
+
+        At leisure whatever there is to do, else only what has grown long.
+        """
         try:
-            with self.connection:
-                self.connection.execute(_INDEX)
-        except apsw.Error:  # full or locked: the tail goes on being read through, and we try again
-            return
+            if self.tail > (0 if at_leisure else _LONGEST_TAIL):
+                self._index_tail()
+            if self._wal_pages > _LONGEST_WAL:
+                self._wal_pages = 0
+                self.connection.wal_checkpoint()
+        except apsw.Error:
+            # Full or locked. Nothing is lost by leaving it for later: the tail goes on being read
+            # through, the write-ahead log goes on growing, and the next append says what is wrong.
+            self._interrupted = True
+
+    def _index_tail(self) -> None:
+        with self.connection:
+            self.connection.execute(_INDEX)
         self._indexed = self.head
+        self._recent = self._recent.shortened()
+
+    def _noted(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        """SQLite tells after each commit how long its write-ahead log has become."""
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
 
     def _together(self, group: Sequence[Append]) -> list[Outcome]:
         if self._interrupted:
@@ -127,19 +146,15 @@ class Pen:
         before = self.head
         outcomes = [self._take(each) for each in group]
         self._flush()
-        indexing = self._is_time_to_index(self.head - before)
-        if indexing:
+        calm = 0 < self.tail <= _CALM and before < self.head
+        if calm:
             self.connection.execute(_INDEX)
         self.connection.execute("commit")
         self._interrupted = False
-        if indexing:
+        if calm:
             self._indexed = self.head
             self._recent = self._recent.shortened()
         return outcomes
-
-    def _is_time_to_index(self, written: int) -> bool:
-        tail = self.head - self._indexed
-        return tail > _LONGEST_TAIL or (tail > 0 and written <= _CALM)
 
     def _start_over(self) -> None:
         """Begin from what is on disk: nothing pending, no transaction."""
@@ -149,9 +164,7 @@ class Pen:
             self.connection.execute("rollback")
         self.head, self.newest = next(self.connection.execute(_NEWEST), (0, 0))
         self._indexed = asking.reach(self._fetch)[1]
-        self._recent = Recent(self._indexed)
-        for name, about in self.connection.execute(_TAIL, (self._indexed,)):
-            self._recent.add(name, about)
+        self._recent = Recent(self._indexed, self._fetch(_TAIL, (self._indexed,)))
         self._interrupted = False
 
     def _fetch(self, sql: str, given: tuple[Any, ...]) -> list[Any]:
@@ -182,14 +195,14 @@ class Pen:
         return receipt
 
     def _put(self, append: Append) -> Receipt:
-        head, at, by, rows, recent = self.head, append.at, append.by, self._rows, self._recent
-        position = head
+        position = head = self.head
+        at, by, rows = append.at, append.by, self._rows
         for name, about, body in append.lines:
             position += 1
             rows += (position, at, by, name, about, body)
-            recent.add(name, about)
         if append.attach:
             self._attachments += [(head + 1 + index, body) for index, body in append.attach.items()]
+        self._recent.add(append.lines)
         self.head = position
         return Receipt(head + 1, position)
 

@@ -105,6 +105,7 @@ def environment(
     made.filters |= {
         "ago": ago,
         "at": at,
+        "clock": clock,
         "day": day,
         "stamp": stamp,
         "iso": iso,
@@ -197,11 +198,15 @@ def local(then: Instant) -> datetime:
 def at(then: Instant) -> str:
     """Clock time where the reader is; with the day when that is not today."""
     here, today = local(then), local(_reading.get().now)
-    clock = f"{here:%H:%M:%S}"
     if here.date() == today.date():
-        return clock
+        return clock(then)
     year = f" {here.year}" if here.year != today.year else ""
-    return f"{here.day} {here:%b}{year} {clock}"
+    return f"{here.day} {here:%b}{year} {clock(then)}"
+
+
+def clock(then: Instant) -> str:
+    """Clock time alone, for places that say the day above."""
+    return f"{local(then):%H:%M:%S}"
 
 
 def stamp(then: Instant) -> str:
@@ -276,10 +281,10 @@ def ticks(start: Instant, end: Instant) -> list[Tick]:
 
 
 def _tick(here: Instant, step: int, start: Instant, length: int) -> Tick:
-    clock = local(here)
-    midnight = (clock.hour, clock.minute, clock.second) == (0, 0, 0)
-    seconds = f"{clock:%H:%M}" if step >= 60 * NS else f"{clock:%H:%M:%S}"
-    label = f"{clock.day} {clock:%b}" if midnight else seconds
+    reads = local(here)
+    midnight = (reads.hour, reads.minute, reads.second) == (0, 0, 0)
+    hours = f"{reads:%H:%M}" if step >= 60 * NS else clock(here)
+    label = f"{reads.day} {reads:%b}" if midnight else hours
     left = _percent(here - start, length)
     anchor = "start" if left < 4 else "end" if left > 96 else "middle"
     return Tick(left, label, anchor)

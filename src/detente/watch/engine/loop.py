@@ -80,6 +80,7 @@ class Loop:
         self.lost: Seconds = 0.0  # all the time this loop ever kept others waiting
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._lately: Seconds = 0.0
         self._since = monotonic()
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:
@@ -101,29 +102,37 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def turn(self, longest: Seconds) -> Seconds:
-        """Wait at most that long, once, and handle what came. Answers with the time lost before."""
-        before = self.monotonic()
+    def turn(self, longest: Seconds) -> None:
+        """Wait at most that long, once, and handle what came."""
+        before = self._look_at_the_clock()
         wait = max(0.0, longest)
         deadline = self.deadlines.next()
         if deadline is not None:
             wait = min(wait, max(0.0, deadline - before))
         ready = self._epoll.poll(wait, 1024)
-        after = self.monotonic()
-        lost = self._note_lost(before - self._since, after - before - wait)
-        self._since = after
+        now = self._look_at_the_clock(wait)
         handlers = self._handlers
         for fd, events in ready:
             handler = handlers.get(fd)
             if handler is not None:
                 handler(events)
-        self.deadlines.expire(after)
-        return lost
+        self.deadlines.expire(now)
 
-    def _note_lost(self, busy: Seconds, overslept: Seconds) -> Seconds:
-        lost = (busy if busy > LOST else 0.0) + (overslept if overslept > LOST else 0.0)
-        self.lost += lost
-        return lost
+    def lost_lately(self) -> Seconds:
+        """How much time was lost since the last time somebody asked."""
+        self._look_at_the_clock()
+        lately, self._lately = self._lately, 0.0
+        return lately
+
+    def _look_at_the_clock(self, meant: Seconds = 0.0) -> Seconds:
+        """The time. If more of it has gone by than was meant to, that is lost."""
+        now = self.monotonic()
+        lost = now - self._since - meant
+        self._since = now
+        if lost > LOST:
+            self.lost += lost
+            self._lately += lost
+        return now
 
     def close(self) -> None:
         self._handlers.clear()

@@ -67,7 +67,7 @@ class Outlet:
     def _write(self, _events: int) -> None:
         try:
             while self._backlog:
-                del self._backlog[: os.write(self.fd, self._backlog[: 1 << 20])]
+                del self._backlog[: os.write(self.fd, self._backlog[: 1 << 16])]
         except BlockingIOError:
             self._wait_until_writable()
             return

@@ -51,6 +51,8 @@ class ProberProcess:
         self._complaints: asyncio.Task[None] | None = None
         self._started: Seconds = 0.0
         self._closing = False
+        self._reading = asyncio.Lock()
+        self._changing = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -84,7 +86,8 @@ class ProberProcess:
     async def close(self) -> None:
         """Send the prober home. Returns when its process is gone."""
         self._closing = True
-        await self._end()
+        async with self._changing:
+            await self._end()
 
     # -- one process ----------------------------------------------------------------------------
 
@@ -107,7 +110,7 @@ class ProberProcess:
     async def _next(self) -> list[Result] | None:
         """The next batch, or None if there will be none from this process."""
         try:
-            async with asyncio.timeout(self._silence):
+            async with asyncio.timeout(self._silence), self._reading:
                 return await self._read()
         except TimeoutError:
             why = f"it has not shown a sign of life for {self._silence:g} s"
@@ -130,15 +133,22 @@ class ProberProcess:
         """Start another one, after a pause that grows if they keep dying."""
         if self._monotonic() - self._started > LASTED:
             self._wait = self._first_wait
-        await self._end()
+        async with self._changing:
+            await self._end()
         while self._process is None and not self._closing:
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT)
-            try:
-                await self._spawn()
-                self.restarts += 1
-            except OSError as wrong:
-                log.warning("The prober cannot be started: %s. Trying again.", wrong)
+            async with self._changing:
+                await self._try_again()
+
+    async def _try_again(self) -> None:
+        if self._closing:
+            return
+        try:
+            await self._spawn()
+            self.restarts += 1
+        except OSError as wrong:
+            log.warning("The prober cannot be started: %s. Trying again.", wrong)
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -148,11 +158,11 @@ class ProberProcess:
         process.stdin.close()
         try:
             async with asyncio.timeout(FAREWELL):
-                await _let_finish(process)
+                await self._let_finish(process)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await _let_finish(process)
+            await self._let_finish(process)
         if self._complaints is not None:
             await self._complaints
             self._complaints = None
@@ -162,10 +172,10 @@ class ProberProcess:
         while line := await process.stderr.readline():
             log.warning("The prober says: %s", line.decode("utf-8", "replace").rstrip())
 
-
-async def _let_finish(process: Process) -> None:
-    """Wait for the end, taking what it still says: a full pipe would keep it from ending."""
-    assert process.stdout is not None
-    while await process.stdout.read(1 << 16):
-        pass
-    await process.wait()
+    async def _let_finish(self, process: Process) -> None:
+        """Wait for the end, taking what it still says: a full pipe would keep it from ending."""
+        assert process.stdout is not None
+        async with self._reading:
+            while await process.stdout.read(1 << 16):
+                pass
+        await process.wait()

@@ -117,13 +117,18 @@ class Prober:
 
     def turn(self, longest: Seconds) -> None:
         """Start what is due, then wait for whatever comes, for at most that long."""
+        self._notice_interruptions()
         now = self.now()
         for standing, slot in self.schedule.take(now, STARTS_AT_ONCE):
             self._start(standing, slot)
         due = self.schedule.next_due()
         if due is not None:
             longest = min(longest, (due - self.now()) / NS)
-        lost = self.loop.turn(longest)
+        self.loop.turn(longest)
+
+    def _notice_interruptions(self) -> None:
+        """Was this process stopped, or the clock set? Then nothing is caught up."""
+        lost = self.loop.lost_lately()
         stepped = self._clock_step()
         if lost > STOPPED:
             self._start_over(f"the prober itself was stopped for {lost:.1f} s")

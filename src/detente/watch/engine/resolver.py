@@ -246,7 +246,7 @@ class Lookup:
         try:
             packet = dns.question(self._number, name, kind)
         except ValueError as wrong:
-            return Fault(False, str(wrong))
+            return Fault(True, str(wrong))
         try:
             asking = self._open(to)
         except OSError as wrong:

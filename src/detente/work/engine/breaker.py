@@ -11,7 +11,6 @@ calling.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections import deque
@@ -28,7 +27,6 @@ State = Literal["closed", "open", "half-open", "held open", "held closed"]
 _Ending = Literal["succeeded", "failed", "dropped"]
 
 _BUCKETS = 10
-_log = logging.getLogger("detente.work")
 
 
 class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,7 +134,8 @@ class Breaker:
         self.settings = settings
         self._now = now
         self._on_change = on_change
-        self._lock = threading.Lock()
+        # Re-entrant: the garbage collector may end a forgotten call while this thread is counting.
+        self._lock = threading.RLock()
         self._state: State = "closed"
         self._since = now()
         self._reason = "no trouble seen yet"
@@ -411,8 +410,10 @@ class Breaker:
                     change = self._untold.popleft()
                     if self._on_change is not None:
                         self._on_change(change)
-            except Exception:  # noqa: BLE001 - a listener's mistake must not fail somebody's call
-                _log.exception("could not tell that a breaker changed")
+            except Exception:  # a listener's mistake must not fail somebody's call
+                import logging
+
+                logging.getLogger("detente.work").exception("could not tell that a breaker changed")
             finally:
                 self._telling.release()
 

@@ -141,6 +141,12 @@ function tellZone() {
   refresh();
 }
 
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest("details[open]");
+  if (!open) return;
+  open.open = false;
+  open.querySelector("summary").focus();
+});
 document.addEventListener("submit", (event) => (event.target.dataset.sent = "yes"));
 setInterval(tick, 5000);
 tellZone();

@@ -1,0 +1,136 @@
+"""Who is on stage, and how do they come and go?
+
+Every actor is a process of its own on loopback, the node among them. They are started, killed and
+started again with the same ports and the same books, as real ones would be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from detente.demo.actors import HOST, ports
+
+READY_WITHIN = 20.0  # seconds; a slow machine still makes it
+
+
+class Absent(Exception):
+    """An actor did not come on stage; the message says which and what it said."""
+
+
+@dataclass
+class Actor:
+    """One process: how it is started, and while it runs, where it listens."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+    ports: list[int] = field(default_factory=list)
+
+    async def enter(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the director, who sends everybody home
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+            )
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                self.ports = await self._ready_line()
+        except TimeoutError:
+            raise Absent(f"{self.name} did not get ready; see {self.log}") from None
+
+    async def _ready_line(self) -> list[int]:
+        stdout = self.process.stdout if self.process else None
+        assert stdout is not None
+        while line := await stdout.readline():
+            if found := ports(line.decode()):
+                return found
+        said = self.log.read_text().strip().splitlines()[-5:]
+        raise Absent(f"{self.name} did not come on stage: {' '.join(said) or 'it said nothing'}")
+
+    @property
+    def on_stage(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    async def die(self) -> None:
+        """kill -9: no goodbye, no flush."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+    async def leave(self) -> None:
+        """Ask it to stop, and insist after a while."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(5):
+                await self.process.wait()
+        except TimeoutError:
+            await self.die()
+
+
+def program(module: str, *arguments: object) -> list[str]:
+    """The command line of one of our own modules."""
+    return [sys.executable, "-m", module, *(str(each) for each in arguments)]
+
+
+def free_port(wanted: int = 0) -> int:
+    """A port nobody listens on: the wanted one if it is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError:
+            probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Line:
+    """How the director talks to the actors: JSON over HTTP."""
+
+    def __init__(self) -> None:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+
+    async def get(self, url: str) -> Any:
+        async with self._session.get(url) as reply:
+            reply.raise_for_status()
+            return await reply.json(content_type=None)
+
+    async def post(self, url: str, body: object, headers: Mapping[str, str] | None = None) -> int:
+        async with self._session.post(url, json=body, headers=headers) as reply:
+            await reply.read()
+            return reply.status
+
+    async def submit(self, url: str, form: Mapping[str, str], origin: str) -> int:
+        """Press a button on a page, as a browser does."""
+        headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        async with self._session.post(
+            url, data=form, headers=headers, allow_redirects=False
+        ) as reply:
+            await reply.read()
+            return reply.status
+
+    async def text(self, url: str) -> str:
+        async with self._session.get(url) as reply:
+            return await reply.text()
+
+    async def close(self) -> None:
+        await self._session.close()

@@ -1,0 +1,390 @@
+"""Story one, the vendor, played on real processes in five acts.
+
+A small insurance portal sells policies and takes cards through CardPay, by way of Détente. CardPay
+slows down, loses answers, hangs, dies and comes back. The director only changes CardPay's mood and
+tells what the ledger says; whatever the node does about it, it does by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from detente.app import load_declared
+from detente.demo.actors import HOST
+from detente.demo.books import Verdict, compare
+from detente.demo.stage import Actor, Line, free_port, program
+from detente.demo.telling import Teller, tell_facts
+from detente.kernel.catalogue import Catalogue
+from detente.kernel.fact import Recorded, plain
+from detente.kernel.money import Money
+
+RATE = 5.0  # customers a second
+DRAIN = 60.0  # seconds the queue may take to empty once the vendor is back
+
+Saboteur = Callable[["VendorStory"], Awaitable[None]]
+
+_DECLARED = """\
+# The demo's own configuration: what a small insurance shop would write.
+name: Sunny Side Insurance
+ledger: {home}/detente.db
+
+web:
+  listen: {host}:{web}
+
+teams:
+  dev: {{title: Development, mail: [dev@sunnyside.example], webhook: "http://{host}:{chat}/hook"}}
+  ops: {{title: Operations, mail: [ops@sunnyside.example]}}
+
+vendors:
+  cardpay:
+    title: CardPay
+    environments:
+      production: {{}}
+      test: {{twin_of: production}}
+
+services:
+  portal: {{title: Sales portal, needs: [cardpay]}}
+
+watch:
+  sheet: 5s
+  checks:
+    cardpay: {{http: "http://{host}:{vendor}/health", every: 1s, timeout: 1s, falls_after: 3}}
+    cardpay-test:
+      of: cardpay
+      environment: test
+      http: http://{host}:{twin}/health
+      every: 1s
+      timeout: 1s
+    portal: {{http: "http://{host}:{portal}/", every: 1s, timeout: 1s}}
+
+work:
+  gateway: {host}:{gateway}
+  routes:
+    payments:
+      vendor: cardpay
+      to: http://{host}:{vendor}
+      timeout: 1500ms
+      money: {{amount: /amount, currency: /currency}}
+      breaker: {{open_for: 2s, open_for_at_most: 4s}}
+      replay: {{starts_at: 4, at_most: 40, first_wait: 1s, longest_wait: 3s}}
+
+incidents:
+  closes_after: 5s
+
+pager:
+  mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@sunnyside.example>"}}
+
+sla:
+  promises:
+    cardpay-uptime:
+      vendor: cardpay
+      checks: [cardpay]
+      target: 99.95%
+      fee: 4000 EUR
+      credits:
+        - {{below: 99.95%, owed: 10%}}
+        - {{below: 99%, owed: 25%}}
+        - {{below: 95%, owed: 100%}}
+"""
+
+
+class VendorStory:
+    """The stage with everybody on it."""
+
+    def __init__(self, home: Path, teller: Teller, *, web: int = 0, rate: float = RATE) -> None:
+        self.home = home
+        self.teller = teller
+        self.rate = rate
+        self.line = Line()
+        self.ports = {
+            name: free_port() for name in ("gateway", "vendor", "twin", "portal", "mood", "twin_mood")
+        }
+        self.ports["web"] = free_port(web)
+        self.address = f"http://{HOST}:{self.ports['web']}"
+        self.actors: dict[str, Actor] = {}
+        self.catalogue = Catalogue()
+        self.recorded: list[Recorded] = []
+        self._heard = asyncio.Event()
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    # -- coming and going ------------------------------------------------------------------------
+
+    async def set_stage(self) -> None:
+        """Everybody enters: vendor, twin, mailbox, node, portal."""
+        ports = self.ports
+        for name, called, mood in (("vendor", "live", "mood"), ("twin", "test", "twin_mood")):
+            await self._enter(
+                name, "vendor", "--name", called, "--book", self.home / f"{name}.book",
+                "--port", ports[name], "--control-port", ports[mood],
+            )  # fmt: skip
+        await self._enter("mailbox", "mailbox", "--folder", self.home / "mail")
+        ports["smtp"], ports["chat"] = self.actors["mailbox"].ports
+        config = self.home / "detente.yaml"
+        config.write_text(_DECLARED.format(home=self.home, host=HOST, **ports), "utf-8")
+        self.catalogue = _catalogue(config)
+        node = Actor("node", program("detente", "up", "--config", config), self.home / "node.log")
+        self.actors["node"] = node
+        await node.enter()
+        pay = f"http://{HOST}:{ports['gateway']}/payments/charges"
+        await self._enter(
+            "portal", "portal", "--pay", pay, "--book", self.home / "portal.book",
+            "--port", ports["portal"], "--patience", 5, "--keeps-trying", 25,
+        )  # fmt: skip
+        ledger = self.home / "detente.db"
+        telling = tell_facts(self.teller, ledger, self.catalogue, self._hear)
+        self._tasks.append(asyncio.create_task(telling))
+
+    async def _enter(self, name: str, module: str, *arguments: object) -> None:
+        command = program(f"detente.demo.actors.{module}", *arguments)
+        self.actors[name] = Actor(name, command, self.home / f"{name}.log")
+        await self.actors[name].enter()
+
+    async def open_shop(self) -> None:
+        shop = f"http://{HOST}:{self.ports['portal']}"
+        await self._enter(
+            "customers", "customers", "--shop", shop, "--rate", self.rate, "--patience", 40
+        )
+
+    async def close_shop(self) -> None:
+        """No new customers; those inside are served."""
+        await self.actors["customers"].leave()
+
+    async def clear_stage(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(actor.leave() for actor in self.actors.values()))
+        await self.line.close()
+
+    async def restart_node(self) -> None:
+        """kill -9 for the node, and up again from the same ledger."""
+        await self.actors["node"].die()
+        await self.actors["node"].enter()
+
+    # -- what the director does ------------------------------------------------------------------
+
+    async def mood(self, **mood: object) -> None:
+        await self.line.post(f"http://{HOST}:{self.ports['mood']}/mood", mood)
+
+    async def twin_mood(self, **mood: object) -> None:
+        await self.line.post(f"http://{HOST}:{self.ports['twin_mood']}/mood", mood)
+
+    async def take_incident(self, who: str) -> None:
+        """Somebody opens the link in the mail and presses the button there."""
+        link = await self._link_in_mail()
+        if link is None:
+            return
+        page = await self.line.text(link)
+        form = dict(re.findall(r'name="([a-z]+)"[^>]*?value="([^"]*)"', page))
+        target = re.search(r'<form[^>]*action="([^"]+)"', page[page.find("have it") - 4000 :])
+        await self._press(page, form, target.group(1) if target else "", who)
+
+    async def _press(self, page: str, form: dict[str, str], target: str, who: str) -> None:
+        del page
+        if target:
+            await self.line.submit(f"{self.address}{target}", {**form, "who": who}, self.address)
+
+    async def _link_in_mail(self) -> str | None:
+        for mail in await self.line.get(f"http://{HOST}:{self.ports['chat']}/mails"):
+            found = re.search(r"http://\S+/pager/take/\S+", mail["text"])
+            if found:
+                return found.group(0)
+        return None
+
+    # -- what the audience hears -----------------------------------------------------------------
+
+    async def _hear(self, recorded: Recorded) -> None:
+        self.recorded.append(recorded)
+        self._heard.set()
+
+    async def until(self, name: str, seconds: float, *, count: int = 1) -> bool:
+        """Wait for a fact of that name; False if it did not come in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while sum(each.name == name for each in self.recorded) < count:
+                    self._heard.clear()
+                    await self._heard.wait()
+                return True
+        return False
+
+    async def until_drained(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                while await self.waiting():
+                    await asyncio.sleep(0.5)
+                return True
+        return False
+
+    async def waiting(self) -> int:
+        states = await self.detente_books()
+        return sum(states.get(state, 0) for state in ("taken", "parked", "held"))
+
+    async def detente_books(self) -> dict[str, int]:
+        """Calls by state, as the node's own page says; asked again while the node restarts."""
+        for _ in range(40):
+            with suppress(aiohttp.ClientError):
+                answer = await self.line.get(f"{self.address}/work.json")
+                return {each["state"]: each["calls"] for each in answer["books"]}
+            await asyncio.sleep(0.25)
+        return {}
+
+    async def tell_customers(self) -> None:
+        port = self.actors["customers"].ports[0]
+        stats = await self.line.get(f"http://{HOST}:{port}/stats")
+        wait = stats["wait_ms"]["p95"]
+        waited = f"; 95 of 100 waited less than {wait / 1000:.1f} s" if wait else ""
+        insured = stats["paid"] + stats["accepted"]
+        trouble = stats["error"] + stats["no_answer"]
+        later = f", {stats['accepted']} of them with payment to follow" if stats["accepted"] else ""
+        self.teller.customers(f"{insured} insured{later}; {trouble} saw an error{waited}")
+
+    async def verdict(self) -> Verdict:
+        """Lay the three books side by side."""
+        sales = await self.line.get(f"http://{HOST}:{self.ports['portal']}/book")
+        charges = await self.line.get(f"http://{HOST}:{self.ports['mood']}/book")
+        promised = [
+            each["order"]
+            for each in sales
+            if each["ended"] and each["ended"]["outcome"] in ("paid", "accepted")
+        ]
+        parked = {each.about for each in self.recorded if each.name == "work.call_parked"}
+        paid = {each.about for each in self.recorded if each.name == "work.call_charged"}
+        return compare(promised, charges, await self.detente_books(), len(parked & paid))
+
+
+def _catalogue(config: Path) -> Catalogue:
+    from detente.app import catalogue_of
+
+    return catalogue_of(load_declared(config))
+
+
+async def play(
+    home: Path,
+    teller: Teller,
+    *,
+    web: int = 3383,
+    saboteur: Saboteur | None = None,
+    stay: Callable[[VendorStory], Awaitable[None]] | None = None,
+) -> bool:
+    """Play the story; True if the books agree. `stay` keeps the stage open afterwards."""
+    async with AsyncExitStack() as after:
+        story = VendorStory(home, teller, web=web)
+        after.push_async_callback(story.clear_stage)
+        await story.set_stage()
+        sabotage = asyncio.create_task(saboteur(story)) if saboteur else None
+        await _acts(story)
+        if sabotage is not None:
+            sabotage.cancel()
+            with suppress(asyncio.CancelledError):
+                await sabotage
+            if not story.actors["node"].on_stage:
+                await story.actors["node"].enter()
+        agree = await _last_act(story)
+        if stay is not None:
+            await stay(story)
+        return agree
+
+
+async def _acts(story: VendorStory) -> None:
+    teller = story.teller
+    teller.title(
+        "The vendor",
+        "Sunny Side Insurance sells policies online and takes cards through CardPay. “We needn't"
+        " monitor them, we have an SLA.” This time somebody measures, and somebody parks.",
+    )
+    teller.plain()
+    teller.plain(f"  Watch along:  {story.address}/")
+    teller.plain(f"  The shop:     http://{HOST}:{story.ports['portal']}/")
+
+    teller.act(1, "A good day. Every card goes through Détente to CardPay and is charged at once.")
+    await story.open_shop()
+    await asyncio.sleep(8)
+    await story.tell_customers()
+
+    teller.act(
+        2, "CardPay's test server drops off the network. Production, next door, turns slow, and now"
+        " and then books a charge and loses the answer.",
+    )  # fmt: skip
+    await story.twin_mood(refuse=True)
+    teller.happens("CardPay's test twin stops answering; production takes 0.7 s and loses answers")
+    await story.mood(latency=0.7, book_and_lose=0.15)
+    await asyncio.sleep(9)
+    await story.tell_customers()
+
+    teller.act(3, "CardPay hangs: it takes every request and answers none. Then it dies.")
+    teller.happens("CardPay hangs")
+    await story.mood(hang=True)
+    await story.until("incidents.opened", 15)
+    await story.until("pager.told", 10, count=2)
+    await story.take_incident("Anna from operations")
+    await asyncio.sleep(5)
+    await story.tell_customers()
+    teller.happens("CardPay's machine dies (kill -9), its twin's too")
+    await story.actors["vendor"].die()
+    await story.actors["twin"].die()
+    await asyncio.sleep(9)
+    await story.tell_customers()
+
+    teller.act(
+        4, "CardPay comes back. Détente tries one call, then two, then lets everybody through, and"
+        " replays what was parked: gently, under the keys CardPay already knows.",
+    )  # fmt: skip
+    teller.happens("CardPay's machines are started again")
+    await story.actors["vendor"].enter()
+    await story.actors["twin"].enter()
+    await story.until("work.breaker_closed", 30)
+    await asyncio.sleep(4)
+    await story.tell_customers()
+
+
+async def _last_act(story: VendorStory) -> bool:
+    teller = story.teller
+    await story.close_shop()
+    drained = await story.until_drained()
+    await story.until("incidents.closed", 30)
+    teller.act(
+        5, "Everybody in one room, with one set of facts. The shop's book, CardPay's own book and"
+        " Détente's ledger are laid side by side.",
+    )  # fmt: skip
+    if not drained:
+        teller.line("bad", f"The queue did not empty within {DRAIN:.0f} s.")
+    verdict = await story.verdict()
+    _tell_money(teller, verdict)
+    await _tell_promise(story)
+    teller.plain()
+    if verdict.agree:
+        teller.line("good", "The books agree: nobody was lost, nobody was charged twice.")
+    for disagreement in verdict.disagreements:
+        teller.line("bad", disagreement)
+    return verdict.agree
+
+
+def _tell_money(teller: Teller, verdict: Verdict) -> None:
+    def sums(amounts: tuple[Money, ...]) -> str:
+        return " + ".join(str(each) for each in amounts) or "nothing"
+
+    teller.plain()
+    teller.row("Sales taken", f"{verdict.sales:>6}   {sums(verdict.taken)}")
+    teller.row("Charged, by CardPay's own book", f"{verdict.charged:>6}   {sums(verdict.charged_money)}")
+    teller.row("  of them parked first", f"{verdict.parked_and_charged:>6}")
+    teller.row("Charged twice", f"{len(verdict.twice):>6}", "bad" if verdict.twice else "good")
+    teller.row("Lost", f"{len(verdict.lost):>6}", "bad" if verdict.lost else "good")
+
+
+async def _tell_promise(story: VendorStory) -> None:
+    """What the sla page says, in one line; it is measured, so it differs from run to run."""
+    with suppress(aiohttp.ClientError, KeyError, IndexError):
+        answer = await story.line.get(f"{story.address}/sla.json")
+        for promise in answer["promises"]:
+            story.teller.row(f"Promise {promise.get('name', '')}", promise.get("sentence", ""))
+
+
+def subject_link(address: str, about: str) -> str:
+    return f"{address}/subject/{about.partition(':')[0]}/{plain(about)}"

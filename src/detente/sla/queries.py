@@ -1,0 +1,190 @@
+"""How does each promise stand in its period?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from detente.facts.sla import PromiseBroken
+from detente.kernel import spans
+from detente.kernel.catalogue import Vendor
+from detente.kernel.clock import NS, Instant
+from detente.kernel.fact import Recorded
+from detente.kernel.ledger import Query
+from detente.kernel.node import Node
+from detente.kernel.slice import NotFound
+from detente.kernel.spans import Span
+from detente.kernel.views import Rows
+from detente.sla import decisions
+from detente.sla.decisions import Account, Evidence, Standing
+from detente.sla.engine.calendar import Period, period_at, period_named
+from detente.sla.engine.moments import Moments, both, union, without
+from detente.sla.settings import Promise, Sla
+
+_LATE = 60 * NS
+"""A sheet is filed some seconds after its end; later than this it is missing."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """What a promise must know of a check declared under `watch:`."""
+
+    @property
+    def of(self) -> str | None: ...
+
+    @property
+    def environment(self) -> str: ...
+
+    @property
+    def warns_only(self) -> bool: ...
+
+
+class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise in one period: by what it is measured, what that was made of, how it stands."""
+
+    name: str
+    promise: Promise
+    checks: tuple[str, ...]
+    made_of: Account
+    standing: Standing
+
+
+def promise_named(node: Node, name: str) -> Promise:
+    """The promise of that name; NotFound if nobody made it."""
+    promises = node.settings(Sla).promises
+    if name not in promises:
+        known = ", ".join(promises) or "none yet"
+        raise NotFound(f"No promise is called “{name}”. Declared: {known}.")
+    return promises[name]
+
+
+def period_asked(node: Node, promise: Promise, name: str | None) -> Period:
+    """The period somebody asked for, by default the running one; NotFound if it is none or to come."""
+    now = node.clock.now()
+    running = period_at(now, promise.period, promise.timezone)
+    if not name:
+        return running
+    try:
+        period = period_named(name, promise.period, promise.timezone)
+    except ValueError as wrong:
+        raise NotFound(f"{wrong}.") from None
+    if period.start > now:
+        raise NotFound(f"{name} has not begun; the running {promise.period} is {running.name}.")
+    return period
+
+
+def reckon(
+    node: Node, name: str, promise: Promise, period: Period, *, proven: bool = False
+) -> Reckoning:
+    """How the promise stands in that period, or stood at its end.
+
+    `proven` counts an outage that still lasts only up to the last sheet in which nothing answered:
+    it may turn out to have ended a few runs ago, and a fact cannot be taken back.
+    """
+    now = node.clock.now()
+    until = min(now, period.end)
+    checks = checks_of(node, promise)
+    made_of = decisions.account(
+        [evidence(node.rows, check, period.start, until, now, proven=proven) for check in checks],
+        (period.start, until),
+        down_when=promise.down_when,
+        minimum=round(promise.minimum_outage * NS),
+    )
+    standing = decisions.stand(promise, period, until, made_of)
+    return Reckoning(name=name, promise=promise, checks=checks, made_of=made_of, standing=standing)
+
+
+def checks_of(node: Node, promise: Promise) -> tuple[str, ...]:
+    """What measures the promise: the checks it names, or the vendor's production checks."""
+    if promise.checks:
+        return promise.checks
+    vendor = node.catalogue.vendors.get(promise.vendor, Vendor())
+    declared: Mapping[str, object] = getattr(node.declared.get("watch"), "checks", {})
+    return tuple(
+        name
+        for name, check in declared.items()
+        if isinstance(check, Measures)
+        and (check.of or name) == promise.vendor
+        and not check.warns_only
+        and _is_production(vendor, check.environment)
+    )
+
+
+def _is_production(vendor: Vendor, environment: str) -> bool:
+    place = vendor.environments.get(environment)
+    return environment == "production" if place is None else place.twin_of is None
+
+
+def evidence(
+    rows: Rows, check: str, start: Instant, end: Instant, now: Instant, *, proven: bool = False
+) -> Evidence:
+    """What is known of the check in about that time. Outages keep their whole length."""
+    about = [f"check:{check}"]
+    last = _last_failing(rows, check) if proven else now
+    outages = [
+        (span.start, max(span.start, min(last, now)) if span.end is None else span.end)
+        for span in spans.overlapping(rows, start, end, kind="outage", about=about)
+    ]
+    blind = spans.overlapping(rows, start, end, kind="blind", about=about)
+    seen = without(_seen(rows, check, start, end, now), spans.clip(blind, start, end))
+    return Evidence(outages=union(outages), seen=seen)
+
+
+_SEEN = "select start, stop from sla_seen where name = ? and start < ? and stop > ? order by start"
+_FRESH = """
+select until, 2 * (until - since) from sla_filed f where name = ? and running and exists
+  (select 1 from sla_seen s where s.name = f.name and s.place = f.place and s.stop = f.until)
+"""
+
+
+def _seen(rows: Rows, check: str, start: Instant, end: Instant, now: Instant) -> Moments:
+    """When somebody looked. The sheet being written just now counts, until it is overdue."""
+    filed = [(int(left), int(right)) for left, right in rows.execute(_SEEN, (check, end, start))]
+    for until, patience in rows.execute(_FRESH, (check,)):
+        if until < now <= until + patience + _LATE:
+            filed.append((until, now))
+    return both(union(filed), [(start, end)]) if end > start else []
+
+
+def _last_failing(rows: Rows, check: str) -> Instant:
+    for (at,) in rows.execute("select max(failing) from sla_filed where name = ?", (check,)):
+        return int(at or 0)
+    return 0
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """One outage of a check that reaches into the period, with the facts that tell of it."""
+
+    check: str
+    span: Span
+    lasted: float
+    counts: bool
+
+
+def outages(node: Node, found: Reckoning) -> list[Outage]:
+    """The outages of the period, newest first."""
+    period, now = found.standing.period, node.clock.now()
+    about = [f"check:{check}" for check in found.checks]
+    spanning = spans.overlapping(
+        node.rows, period.start, found.standing.until, kind="outage", about=about or [""]
+    )
+    return [
+        Outage(
+            check=span.about.partition(":")[2],
+            span=span,
+            lasted=span.seconds(now),
+            counts=bool(both(found.made_of.down, spans.clip([span], period.start, now))),
+        )
+        for span in reversed(spanning)
+    ]
+
+
+def told_broken(node: Node, name: str, period: str) -> Recorded | None:
+    """The fact that the promise was broken in that period, once it is one."""
+    asked = Query(names=(PromiseBroken.name,), subjects=(f"promise:{name}",))
+    for recorded in node.ledger.read(asked, backwards=True):
+        if isinstance(recorded.fact, PromiseBroken) and recorded.fact.period == period:
+            return recorded
+    return None
