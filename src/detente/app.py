@@ -13,8 +13,9 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import apsw
 import msgspec
@@ -62,7 +63,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What stands in `detente.yaml`."""
 
     name: Annotated[str, Meta(description="your team's or company's name")] = "Détente"
-    ledger: Annotated[str, Meta(description="the ledger's file, relative to this one")] = "detente.db"
+    ledger: Annotated[str, Meta(description="the ledger's file, relative to this one")] = (
+        "detente.db"
+    )
     web: Web = Web()
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
@@ -205,7 +208,7 @@ async def opened(declared: Declared, home: Path) -> AsyncIterator[Node]:
     ledger = SqliteLedger(path, clock=clock, holder=f"detente up ({declared.web.listen})")
     try:
         views = open_views(ledger, views_path(path))
-        ledger.on_commit(lambda: _keep_up(views, ledger))
+        ledger.on_commit(partial(views.catch_up, ledger))
         network = RealNetwork()
         try:
             yield put_together(
@@ -222,10 +225,6 @@ async def opened(declared: Declared, home: Path) -> AsyncIterator[Node]:
             views.close()
     finally:
         await ledger.close()
-
-
-def _keep_up(views: Views, ledger: Ledger) -> None:
-    views.catch_up(ledger)
 
 
 @asynccontextmanager
@@ -282,10 +281,8 @@ async def run(node: Node, stop: asyncio.Event) -> None:
 
 
 async def _note_start(node: Node) -> None:
-    last: Any = None
-    for last in node.ledger.read(Query(names=("node.*",)), backwards=True, limit=1):
-        pass
-    crashed = last is not None and isinstance(last.fact, Started)
+    lately = node.ledger.read(Query(names=("node.*",)), backwards=True, limit=1)
+    crashed = any(isinstance(last.fact, Started) for last in lately)
     started = Started(about="node:here", version=detente.__version__, unannounced_end=crashed)
     await node.record(started, by="detente")
 
@@ -301,7 +298,7 @@ async def keep_going(node: Node, effect: Effect) -> None:
             await effect.run(node)
         except CannotStart:
             raise
-        except Exception as error:  # noqa: BLE001 - one effect must not end the node
+        except Exception as error:
             cannot = _cannot_start(error)
             if cannot is not None:
                 raise cannot from error

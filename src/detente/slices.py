@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from detente.incidents.slice import card as incidents
 from detente.kernel.slice import Slice
+from detente.pager.slice import card as pager
+from detente.sla.slice import card as sla
 from detente.watch.slice import card as watch
 from detente.work.slice import card as work
 
-CARDS: tuple[Slice, ...] = (watch, work)
+CARDS: tuple[Slice, ...] = (watch, work, incidents, pager, sla)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detente.kernel.clock import NS
-from detente.kernel.config import Duration, Percent
+from detente.kernel.config import Percent
 from detente.kernel.money import Money
 from detente.sla.decisions import (
     Account,
@@ -25,7 +25,7 @@ from detente.sla.decisions import (
     reached,
     stand,
 )
-from detente.sla.engine.calendar import Period, period_named
+from detente.sla.engine.calendar import period_named
 from detente.sla.engine.moments import both, length, union
 from detente.sla.settings import Credit, Promise
 
@@ -254,14 +254,3 @@ def test_a_period_nobody_measured_is_not_called_kept() -> None:
     standing = stand(PROMISE, NOVEMBER, NOVEMBER.end, nothing)
     assert standing.verdict == "Nobody measured it."
     assert (standing.attained, standing.attained_says, standing.tone) == (None, "—", "plain")
-
-
-def test_minimum_outage_is_part_of_the_promise() -> None:
-    """The setting is a length of time with its unit."""
-    promise = Promise(vendor="v", target=Percent(0.9), minimum_outage=Duration(60))
-    assert str(promise.minimum_outage) == "1m"
-
-
-def test_a_period_has_its_length() -> None:
-    """The length is the end less the start."""
-    assert Period("x", 5, 9).length == 4

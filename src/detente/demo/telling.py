@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import textwrap
@@ -94,8 +93,6 @@ async def tell_facts(
     teller: Teller, ledger: Path, catalogue: Catalogue, heard: Callable[[Recorded], Awaitable[None]]
 ) -> None:
     """Read over the node's shoulder: every notable fact as it lands, even across its death."""
-    while not ledger.exists():
-        await asyncio.sleep(0.05)
     book = SqliteLedger(ledger, clock=SystemClock(), read_only=True)
     try:
         async for batch in book.follow():

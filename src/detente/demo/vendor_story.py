@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from detente.app import load_declared
+from detente.app import catalogue_of, load_declared
 from detente.demo.actors import HOST
 from detente.demo.books import Verdict, compare
 from detente.demo.stage import Actor, Line, free_port, program
 from detente.demo.telling import Teller, tell_facts
 from detente.kernel.catalogue import Catalogue
-from detente.kernel.fact import Recorded, plain
+from detente.kernel.fact import Recorded
 from detente.kernel.money import Money
 
 RATE = 5.0  # customers a second
 DRAIN = 60.0  # seconds the queue may take to empty once the vendor is back
 
-Saboteur = Callable[["VendorStory"], Awaitable[None]]
+Saboteur = Callable[["VendorStory"], Coroutine[Any, Any, None]]
 
 _DECLARED = """\
 # The demo's own configuration: what a small insurance shop would write.
@@ -104,7 +104,8 @@ class VendorStory:
         self.rate = rate
         self.line = Line()
         self.ports = {
-            name: free_port() for name in ("gateway", "vendor", "twin", "portal", "mood", "twin_mood")
+            name: free_port()
+            for name in ("gateway", "vendor", "twin", "portal", "mood", "twin_mood")
         }
         self.ports["web"] = free_port(web)
         self.address = f"http://{HOST}:{self.ports['web']}"
@@ -128,7 +129,7 @@ class VendorStory:
         ports["smtp"], ports["chat"] = self.actors["mailbox"].ports
         config = self.home / "detente.yaml"
         config.write_text(_DECLARED.format(home=self.home, host=HOST, **ports), "utf-8")
-        self.catalogue = _catalogue(config)
+        self.catalogue = catalogue_of(load_declared(config))
         node = Actor("node", program("detente", "up", "--config", config), self.home / "node.log")
         self.actors["node"] = node
         await node.enter()
@@ -182,14 +183,12 @@ class VendorStory:
         if link is None:
             return
         page = await self.line.text(link)
-        form = dict(re.findall(r'name="([a-z]+)"[^>]*?value="([^"]*)"', page))
-        target = re.search(r'<form[^>]*action="([^"]+)"', page[page.find("have it") - 4000 :])
-        await self._press(page, form, target.group(1) if target else "", who)
-
-    async def _press(self, page: str, form: dict[str, str], target: str, who: str) -> None:
-        del page
-        if target:
-            await self.line.submit(f"{self.address}{target}", {**form, "who": who}, self.address)
+        button = re.search(r'<form[^>]*action="(/levers/pager[^"]*)".*?</form>', page, re.DOTALL)
+        if button is not None:
+            hidden = dict(re.findall(r'name="(\w+)" value="([^"]*)"', button.group(0)))
+            await self.line.submit(
+                f"{self.address}{button.group(1)}", {**hidden, "who": who}, self.address
+            )
 
     async def _link_in_mail(self) -> str | None:
         for mail in await self.line.get(f"http://{HOST}:{self.ports['chat']}/mails"):
@@ -257,12 +256,6 @@ class VendorStory:
         parked = {each.about for each in self.recorded if each.name == "work.call_parked"}
         paid = {each.about for each in self.recorded if each.name == "work.call_charged"}
         return compare(promised, charges, await self.detente_books(), len(parked & paid))
-
-
-def _catalogue(config: Path) -> Catalogue:
-    from detente.app import catalogue_of
-
-    return catalogue_of(load_declared(config))
 
 
 async def play(
@@ -372,7 +365,9 @@ def _tell_money(teller: Teller, verdict: Verdict) -> None:
 
     teller.plain()
     teller.row("Sales taken", f"{verdict.sales:>6}   {sums(verdict.taken)}")
-    teller.row("Charged, by CardPay's own book", f"{verdict.charged:>6}   {sums(verdict.charged_money)}")
+    teller.row(
+        "Charged, by CardPay's own book", f"{verdict.charged:>6}   {sums(verdict.charged_money)}"
+    )
     teller.row("  of them parked first", f"{verdict.parked_and_charged:>6}")
     teller.row("Charged twice", f"{len(verdict.twice):>6}", "bad" if verdict.twice else "good")
     teller.row("Lost", f"{len(verdict.lost):>6}", "bad" if verdict.lost else "good")
@@ -383,8 +378,5 @@ async def _tell_promise(story: VendorStory) -> None:
     with suppress(aiohttp.ClientError, KeyError, IndexError):
         answer = await story.line.get(f"{story.address}/sla.json")
         for promise in answer["promises"]:
-            story.teller.row(f"Promise {promise.get('name', '')}", promise.get("sentence", ""))
-
-
-def subject_link(address: str, about: str) -> str:
-    return f"{address}/subject/{about.partition(':')[0]}/{plain(about)}"
+            said = f"{promise['verdict']}; {promise['budget']}, {promise['so_far']}"
+            story.teller.row(f"Promise {promise['name']}", said)

@@ -79,12 +79,17 @@ def fell(
     opens_for: Sequence[str],
     number: int,
     fellows: Sequence[Down] = (),
+    over: Sequence[Fact] = (),
 ) -> list[Fact]:
     """Something went down. `incident` is the open one of the same vendor or service, if any.
 
-    `fellows` are down already for the same vendor or service: a test twin that fell first.
+    `fellows` are down already for the same vendor or service: a test twin that fell first. `over`
+    closes the incident first, if its quiet time had passed and nobody was there to close it.
     """
     felt = opens(down.environment, opens_for)
+    if over:
+        anew = fell(down, None, opens_for=opens_for, number=number, fellows=fellows)
+        return [*over, *anew]
     if incident is not None:
         return (
             [] if incident.knows(down.cause) else [_joined(incident.about, down, remark=not felt)]

@@ -16,7 +16,7 @@ from detente.incidents import decisions, queries
 from detente.incidents.decisions import Down
 from detente.incidents.projection import FELL, OURS, ROSE
 from detente.incidents.settings import Incidents
-from detente.kernel.clock import seconds_between
+from detente.kernel.clock import Instant, seconds_between
 from detente.kernel.fact import Fact, Recorded
 from detente.kernel.ledger import Condition, Conflict, Query
 from detente.kernel.node import Node
@@ -67,19 +67,18 @@ class Keeper:
         rows = self.node.rows
         match recorded.fact:
             case WentDown() as fact:
-                return self._fell(
-                    Down(
-                        cause=fact.about,
-                        of=fact.of,
-                        since=fact.since,
-                        reason=fact.reason,
-                        environment=fact.environment,
-                    )
+                down = Down(
+                    cause=fact.about,
+                    of=fact.of,
+                    since=fact.since,
+                    reason=fact.reason,
+                    environment=fact.environment,
                 )
+                return self._fell(down, recorded.at)
             case BreakerOpened() as fact:
-                since, reason = recorded.at, fact.reason
+                at, reason = recorded.at, fact.reason
                 return self._fell(
-                    Down(cause=fact.about, of=fact.vendor, since=since, reason=reason)
+                    Down(cause=fact.about, of=fact.vendor, since=at, reason=reason), at
                 )
             case CameBack() as fact:
                 incident = queries.of_cause(rows, fact.about)
@@ -90,14 +89,16 @@ class Keeper:
             case _:
                 return []
 
-    def _fell(self, down: Down) -> Sequence[Fact]:
-        rows = self.node.rows
+    def _fell(self, down: Down, at: Instant) -> Sequence[Fact]:
+        rows, after = self.node.rows, self.settings.closes_after
+        incident = queries.open_of(rows, down.of)
         return decisions.fell(
             down,
-            queries.open_of(rows, down.of),
+            incident,
             opens_for=self.settings.opens_for,
             number=queries.next_number(rows),
             fellows=queries.down_of(rows, down.of),
+            over=decisions.close_if_quiet(incident, after, at) if incident else (),
         )
 
     async def close(self) -> None:

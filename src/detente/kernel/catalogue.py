@@ -115,11 +115,15 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
                         yield unknown(where, "environment", twin, entry.environments)
         for name, service in self.services.items():
             if name in self.vendors:
-                yield Mistake(("services", name), f"a vendor is called {name} too; rename one of them")
+                yield Mistake(
+                    ("services", name), f"a vendor is called {name} too; rename one of them"
+                )
             for index, need in enumerate(service.needs):
                 if self.find(need) is None:
                     there = {**self.vendors, **self.services}
-                    yield unknown(("services", name, "needs", index), "service or vendor", need, there)
+                    yield unknown(
+                        ("services", name, "needs", index), "service or vendor", need, there
+                    )
 
 
 def unknown(

@@ -84,7 +84,7 @@ class RealNetwork:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        timeout: Seconds = 10.0,  # noqa: ASYNC109 - it decides between NotReached and NoAnswer
+        timeout: Seconds = 10.0,
     ) -> Reply:
         import aiohttp
 
@@ -106,7 +106,9 @@ class RealNetwork:
             raise NotReached(f"{url} is not an address") from None
         except (aiohttp.ClientError, OSError) as error:
             if trail.get("sent"):
-                raise NoAnswer(f"the connection broke before an answer came ({_why(error)})") from error
+                raise NoAnswer(
+                    f"the connection broke before an answer came ({_why(error)})"
+                ) from error
             raise NotReached(f"no connection: {_why(error)}") from error
 
     async def mail(self, message: EmailMessage, server: MailServer) -> None:

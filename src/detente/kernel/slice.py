@@ -120,7 +120,9 @@ class Slice:
     noun: str
     question: str
     settings: type[msgspec.Struct]
-    mistakes: Callable[[Any, Any], Iterable[Mistake]] | None = None  # (settings, catalogue) → mistakes
+    mistakes: Callable[[Any, Any], Iterable[Mistake]] | None = (
+        None  # (settings, catalogue) → mistakes
+    )
     projection: Projection | None = None
     spans: tuple[SpanKind, ...] = ()
     signs: Callable[[Node], Sequence[Sign]] | None = None

@@ -44,7 +44,9 @@ class Views:
 
     def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
         self.rows = apsw.Connection(str(path))
-        self.rows.execute("pragma journal_mode=wal; pragma synchronous=off; pragma busy_timeout=5000")
+        self.rows.execute(
+            "pragma journal_mode=wal; pragma synchronous=off; pragma busy_timeout=5000"
+        )
         self._projections = tuple(projections)
         self._hearers: dict[str, list[Projection]] = {}
         for each in self._projections:
@@ -99,7 +101,9 @@ class Views:
 
     def _start_over(self) -> None:
         with self.rows:
-            ours = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            ours = (
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            )
             for (table,) in list(self.rows.execute(ours)):
                 self.rows.execute(f'drop table "{table}"')
             self.rows.execute("create table views_read(position integer, shape text)")

@@ -96,9 +96,9 @@ def letter(
     if mark.told >= matter.newest:
         return None
     first = mark.told == 0
-    if first and not mark.attempts and matter.closed_at is not None:
-        if later(matter.closed_at, STALE) < now:
-            return None
+    untried = first and not mark.attempts
+    if untried and matter.closed_at is not None and later(matter.closed_at, STALE) < now:
+        return None
     return Letter(
         matter=matter,
         team=team,

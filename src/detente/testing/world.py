@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from detente.kernel.node import Node
 from detente.testing.loop import SimulatedLoop
 from detente.watch.effects import Prober
 from detente.watch.engine.schedule import slots
-from detente.watch.engine.wire import Orders, Probe, Result
+from detente.watch.engine.wire import Orders, Probe, Result, Verdict
 from detente.work.effects import Desk
 from detente.work.engine.gateway import Gateway, Incoming, Outgoing
 
@@ -106,7 +107,7 @@ class SimulatedNetwork:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
-        timeout: Seconds = 10.0,  # noqa: ASYNC109 - the Network protocol names it
+        timeout: Seconds = 10.0,
     ) -> Reply:
         host = urlsplit(url).hostname or ""
         vendor = self.vendors.get(host)
@@ -173,7 +174,8 @@ class SimulatedProber:
             good = any(
                 first <= reply.status <= last
                 for first, last in (
-                    each if isinstance(each, tuple) else (each, each) for each in probe.expect_status
+                    each if isinstance(each, tuple) else (each, each)
+                    for each in probe.expect_status
                 )
             )
             reason, status = ("" if good else f"HTTP {reply.status}"), reply.status
@@ -182,10 +184,16 @@ class SimulatedProber:
         total = (self._clock.now() - start) / NS
         if good and probe.slow_after is not None and total > probe.slow_after:
             good, reason = False, f"answered in {total:.1f} s, slower than {probe.slow_after:g} s"
-        verdict = "ok" if good else "failed"
+        verdict: Verdict = "ok" if good else "failed"
         return Result(
-            id=probe.id, slot=slot, at=start, verdict=verdict, reason=reason, total=total, status=status
-        )  # type: ignore[arg-type]
+            id=probe.id,
+            slot=slot,
+            at=start,
+            verdict=verdict,
+            reason=reason,
+            total=total,
+            status=status,
+        )
 
 
 class _NoGateway:
@@ -269,7 +277,7 @@ async def _play(
     prober = SimulatedProber(network, clock)
     ledger = SqliteLedger(ledger_path, clock=clock, writer="inline")
     views = open_views(ledger, ":memory:")
-    ledger.on_commit(lambda: views.catch_up(ledger) and None)
+    ledger.on_commit(partial(views.catch_up, ledger))
     node = put_together(
         declared,
         ledger=ledger,

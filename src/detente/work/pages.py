@@ -12,7 +12,7 @@ from detente.kernel.fact import Recorded, Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
 from detente.kernel.node import Node
-from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
+from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.work import decisions, queries
 from detente.work.decisions import Call, State
 from detente.work.effects import Request, shown

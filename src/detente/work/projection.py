@@ -84,7 +84,7 @@ def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None
     columns |= {"state": state, "changed_at": recorded.at}
     assignments = ", ".join(f"{column} = ?" for column in columns)
     rows.execute(
-        f"update work_call set {assignments} where about = ?",  # noqa: S608 - our own column names
+        f"update work_call set {assignments} where about = ?",
         (*columns.values(), recorded.about),
     )
 

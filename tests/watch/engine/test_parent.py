@@ -69,7 +69,9 @@ def test_a_prober_reports_and_goes_home(serve, acts):
     in_time(story())
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]
+)
 def test_a_prober_that_dies_or_freezes_is_replaced(serve, acts, how):
     """Another prober takes over with the same orders; the gap stays a gap."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from detente.watch.engine.faults import fault
 from detente.watch.engine.loop import Deadlines, Loop
 from detente.watch.engine.once import probe_once
 from detente.watch.engine.prober import Prober
-from detente.watch.engine.schedule import phase
+from detente.watch.engine.schedule import phase, slots
 from detente.watch.engine.wire import Orders, Probe, Result
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -32,6 +33,11 @@ class World:
 
     def now(self) -> int:
         return SystemClock().now() + round(self.wall * NS)
+
+    def stop_for(self, seconds: float) -> None:
+        """As if the whole process had stood still."""
+        self.wall += seconds
+        self.steady += seconds
 
     def obey(self, *probes: Probe, **more: object) -> None:
         self.prober.obey(Orders(probes=probes, **more))  # type: ignore[arg-type]
@@ -132,8 +138,7 @@ def test_a_stopped_prober_blames_itself_and_does_not_burst(serve, acts, worlds):
     world.obey(*(tcp(f"t{n}", port, 0.5) for n in range(30)))
     world.until_seen(5)
     world.seen.clear()
-    world.wall += 60.0
-    world.steady += 60.0
+    world.stop_for(60.0)
     world.prober.turn(0.0)
     missed = [each for each in world.seen if each.verdict == "inconclusive"]
     assert 0 < len(missed) <= 30
@@ -167,31 +172,67 @@ def test_a_failure_during_a_hold_up_is_our_own(serve, acts, worlds):
     """A deadline that passes while the prober itself stood still proves nothing."""
     hanging = serve(acts.hangs)
     world = worlds()
-    world.obey(tcp("a", hanging, 30.0, kind="http", target=f"http://127.0.0.1:{hanging}/"))
-    world.wall += 30.0
     world.obey(tcp("a", hanging, 0.2, kind="http", target=f"http://127.0.0.1:{hanging}/"))
     world.until(lambda: world.prober.runs == 1)
     world.seen.clear()
-    world.steady += 2.5
-    world.wall += 2.5
+    world.stop_for(2.5)
     world.prober.turn(0.0)
     ended = [each for each in world.seen if each.failed_in == "first_byte"]
     assert [each.verdict for each in ended] == ["inconclusive"]
     assert ended[0].reason.startswith("the prober itself was held up for 2.")
 
 
+def test_slowness_during_a_hold_up_is_our_own(serve, acts, worlds):
+    """An answer that waited for us is not slow; what it says counts nevertheless."""
+    said, bad = threading.Event(), b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
+
+    def answer(what: bytes):
+        def handle(sock: socket.socket) -> None:
+            acts.hear(sock)
+            said.wait(5)
+            sock.sendall(what)
+
+        return handle
+
+    world = worlds()
+    ports = {"good": serve(answer(OK)), "bad": serve(answer(bad))}
+    world.obey(
+        *(
+            tcp(name, port, 0.3, kind="http", target=f"http://127.0.0.1:{port}/", slow_after=0.6)
+            for name, port in ports.items()
+        )
+    )
+    world.until(lambda: world.prober.runs == 2)
+    world.stop_for(0.9)
+    said.set()
+    world.until(lambda: world.prober.runs == 0)
+    ended = {each.id: each for each in world.seen if each.status}
+    assert ended["good"].verdict == "inconclusive"
+    assert ended["bad"].verdict == "failed"
+
+
 def test_late_runs_are_not_started(serve, acts, worlds):
     """What could not start in time is told as the prober's own lateness."""
     world = worlds()
-    world.obey(tcp("a", serve(acts.hangs), 1.0))
-    world.prober._offset += 0.7  # the clock crept on unnoticed: drift, not a step
-    turn = next(iter(world.prober._standing.values())).turn
-    assert turn is not None
-    world.wall += (turn.due - world.now()) / NS + 0.7
-    world.prober._offset = world.prober._clock_offset()
+    world.obey(tcp("a", serve(acts.hangs), 0.5))
+    due = next(slots("a", 0.5, world.now(), world.now() + NS))
+    world.wall += (due - world.now()) / NS - 0.02
     world.prober.turn(0.0)
-    assert world.seen[0].verdict == "inconclusive"
+    world.wall += 0.45  # less than a step: like a machine that is merely far too busy
+    world.prober.turn(0.0)
+    assert [each.verdict for each in world.seen] == ["inconclusive"]
     assert "late: it has more to do than it can" in world.seen[0].reason
+
+
+def test_a_paused_prober_leaves_a_gap(serve, acts, worlds):
+    """If nobody takes results, what is due goes by without one."""
+    world = worlds()
+    world.obey(tcp("a", serve(acts.hangs), 0.1))
+    world.until_seen(1)
+    world.wall += 0.3
+    world.prober.pause()
+    world.until_seen(2)
+    assert world.seen[1].slot - world.seen[0].slot > 2 * NS // 10
 
 
 def test_one_place_cannot_take_all_the_room(serve, acts, worlds):

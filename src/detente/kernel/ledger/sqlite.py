@@ -8,7 +8,6 @@ has been synced to the disk; what `read` and `follow` show has been, too.
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,11 +20,10 @@ from detente.kernel.fact import Fact, Recorded, Unknown, encode
 from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt, asking, file
 from detente.kernel.ledger.holder import Hold
 from detente.kernel.ledger.recent import Line
+from detente.kernel.ledger.scribe import Scribe
 from detente.kernel.ledger.writing import Append, Outcome, Pen, refuse_closed
 
-_GROUP = 512  # appends in one commit: meanwhile the loop gets the next ready
 _BATCH = 1_000  # facts in one batch of a follower
-_QUIET: Seconds = 0.05  # after so much silence a storm is over
 _LOOK_AGAIN: Seconds = 0.25  # a reader beside the node hears of no commits: it looks
 
 
@@ -49,11 +47,9 @@ class SqliteLedger:
         self._closing = self._closed = False
         self._hold: Hold | None = None
         self._pen: Pen | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked: queue.SimpleQueue[Append | None] = queue.SimpleQueue()
+        self._scribe: Scribe | None = None
         self._reading = threading.Lock()
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], object]] = []
         self._followers: set[asyncio.Event] = set()
         if in_memory:
             self._reader = file.in_memory()
@@ -65,8 +61,7 @@ class SqliteLedger:
         self._published = self._pen.head if self._pen else 0
         self._newest = self._pen.newest if self._pen else 0
         if self._pen and writer == "thread" and not in_memory:
-            self._thread = threading.Thread(target=self._keep_writing, name="ledger", daemon=True)
-            self._thread.start()
+            self._scribe = Scribe(self._pen, self._settle)
 
     def _open_for_writing(self, holder: str, patience: Seconds) -> None:
         self.path = self.path.resolve()  # one file by two names is still one file
@@ -104,97 +99,36 @@ class SqliteLedger:
         Without facts it moves the reader and answers with the head, as first and as last. Whoever
         stops waiting (is cancelled) does not stop the write.
         """
-        for index in attach or ():
-            if not 0 <= index < len(facts):
-                raise ValueError(f"attach names fact {index}, but there are {len(facts)}")
+        if attach:
+            _check(attach, len(facts))
         self._newest = at = max(self._clock.now(), self._newest)
-        return await self._ask(
-            Append(
-                lines=[_line(fact) for fact in facts],
-                at=at,
-                by=by,
-                condition=condition,
-                key=key,
-                attach=attach,
-                reader=reader,
-            )
-        )
+        lines = [_line(fact) for fact in facts]
+        return await self._ask(Append(lines, at, by, condition, key, attach, reader))
 
     async def expire(self, positions: Sequence[int]) -> None:
         """See `Ledger.expire`. Positions that have no attachment are passed over."""
-        await self._ask(Append(lines=(), expire=tuple(positions)))
+        await self._ask(Append((), expire=tuple(positions)))
 
-    def on_commit(self, callback: Callable[[], None]) -> None:
+    def on_commit(self, callback: Callable[[], object]) -> None:
         """Call this in the loop after each commit, before anybody hears of it.
 
         Views catch up here, so that whoever awaits an append or follows finds them up to date.
         """
         self._callbacks.append(callback)
 
-    async def _ask(self, append: Append) -> Receipt:
+    def _ask(self, append: Append) -> asyncio.Future[Receipt]:
         if self._closing:
             raise refuse_closed(self.path)
+        if self._scribe is not None:
+            return self._scribe.ask(append)
         if self._pen is None:
             raise LedgerError(f"{self.path} was opened for reading only. Open it for writing.")
-        if self._thread is None:
-            return self._write_now(self._pen, append)
-        append.answer = self._running_loop().create_future()
-        self._asked.put(append)
-        return await append.answer
+        append.answer = asyncio.get_running_loop().create_future()
+        self._settle([append], self._pen.write([append]), self._pen.head)
+        self._pen.tidy(at_leisure=False)
+        return append.answer
 
-    def _write_now(self, pen: Pen, append: Append) -> Receipt:
-        (outcome,) = pen.write([append])
-        if self._publish(pen.head):
-            self._wake()
-        pen.tidy(at_leisure=False)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None and self._loop.is_running():
-                raise LedgerError(f"{self.path} is in use by another event loop of this process.")
-            self._loop = loop
-        return loop
-
-    def _keep_writing(self) -> None:
-        """The writer thread: take whoever waits, commit once, tell them all at once."""
-        pen = self._pen
-        assert pen is not None
-        going_on = True
-        while going_on:
-            group, going_on = self._gather(_QUIET if pen.tail else None)
-            if group:
-                self._tell(group, pen.write(group), pen.head)
-            pen.tidy(at_leisure=not (group and going_on))
-        pen.connection.close()
-
-    def _gather(self, patience: Seconds | None) -> tuple[list[Append], bool]:
-        """Everybody who waits, and whether anybody else may come. Nobody if it stays quiet."""
-        group: list[Append] = []
-        try:
-            asked = self._asked.get(timeout=patience)
-            while asked is not None:
-                group.append(asked)
-                if len(group) == _GROUP:
-                    return group, True
-                asked = self._asked.get_nowait()
-        except queue.Empty:
-            return group, True
-        return group, False
-
-    def _tell(self, group: list[Append], outcomes: Sequence[Outcome], head: int) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        try:
-            loop.call_soon_threadsafe(self._settle, group, outcomes, head)
-        except RuntimeError:  # the loop has been closed: nobody waits any more
-            return
-
-    def _settle(self, group: list[Append], outcomes: Sequence[Outcome], head: int) -> None:
+    def _settle(self, group: Sequence[Append], outcomes: Sequence[Outcome], head: int) -> None:
         """In the loop: callbacks first, then whoever appended, then whoever follows."""
         grown = self._publish(head)
         for each, outcome in zip(group, outcomes, strict=True):
@@ -288,8 +222,8 @@ class SqliteLedger:
         if self._closing:
             return
         self._closing = True
-        if self._thread:
-            await self._last_commit(self._thread)
+        if self._scribe:
+            await self._scribe.finish()
         self._closed = True
         self._reader.close()
         if self._pen:
@@ -298,10 +232,11 @@ class SqliteLedger:
             self._hold.let_go()
         self._wake()
 
-    async def _last_commit(self, thread: threading.Thread) -> None:
-        self._running_loop()
-        self._asked.put(None)
-        await asyncio.to_thread(thread.join)
+
+def _check(attach: Mapping[int, bytes], facts: int) -> None:
+    for index in attach:
+        if not 0 <= index < facts:
+            raise ValueError(f"attach names fact {index}, but the append has {facts}, from 0 on")
 
 
 def _line(fact: Fact) -> Line:

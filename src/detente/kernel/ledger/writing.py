@@ -28,7 +28,7 @@ from detente.kernel.ledger.file import explained
 from detente.kernel.ledger.recent import Line, Recent
 
 
-class Append(msgspec.Struct, kw_only=True, eq=False):
+class Append(msgspec.Struct, eq=False):
     """One append that waits for its answer."""
 
     lines: Sequence[Line]

@@ -77,7 +77,7 @@ def remember(
     response: web.StreamResponse, name: str, value: str, *, seconds: int = _A_YEAR
 ) -> None:
     """Put something small into this browser, for this node only."""
-    response.set_cookie(name, quote(value), max_age=seconds, httponly=True, samesite="Strict")
+    response.set_cookie(name, quote(value), max_age=seconds, httponly=True, samesite="Lax")
 
 
 def _may_change(request: web.Request, address: str, token: str) -> bool:

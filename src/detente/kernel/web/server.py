@@ -170,7 +170,7 @@ class Site:
         text = draw(self._templates, template, reading, **variables)
         response = web.Response(text=text, content_type="text/html", headers=_FRESH)
         if reading.flash:
-            response.del_cookie("flash", samesite="Strict")
+            response.del_cookie("flash", samesite="Lax")
         return response
 
     def _wrong(self, request: web.Request, status: int, says: str) -> web.Response:

@@ -7,6 +7,7 @@ goes, so does it.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from detente.watch.engine.loop import READ, Loop
@@ -58,6 +59,7 @@ def serve(orders_from: int, results_to: int) -> None:
 
 def main() -> int:
     """Run as a process: orders on stdin, results on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the node, which tells us
     try:
         serve(sys.stdin.fileno(), sys.stdout.fileno())
     except BadFrame as wrong:
@@ -66,6 +68,4 @@ def main() -> int:
     except PermissionError:
         sys.stderr.write("the prober reads orders from a pipe; `detente up` starts it\n")
         return 2
-    except KeyboardInterrupt:
-        return 0
     return 0

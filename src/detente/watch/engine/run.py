@@ -191,11 +191,8 @@ class Run:
             self.conclude("ok", "")
             return
         slowest = self._slowest()
-        self.fail(
-            f"answered after {total:.3g} s, wanted within {wanted:g} s "
-            f"(most of it {_SPENT[slowest]})",
-            slowest,
-        )
+        reason = f"answered after {total:.3g} s, wanted within {wanted:g} s"
+        self.too_long(f"{reason} (most of it {_SPENT[slowest]})", slowest, wanted)
 
     def _slowest(self) -> Phase:
         spent: dict[Phase, Seconds | None] = {
@@ -216,8 +213,8 @@ class Run:
             return
         reason = f"no answer from {self.where()} within {timeout:g} s ({_WHILE[self.phase]})"
         if self.phase == "transfer":
-            reason = f"the answer was not complete within {timeout:g} s ({self.received:,} bytes)"
-        self.fail(reason, self.phase)
+            reason = f"the answer was not complete within {timeout:g} s"
+        self.too_long(reason, self.phase, timeout)
 
     def blame(self, why: Fault, phase: Phase) -> None:
         """Something did not work: ours or theirs?"""
@@ -226,14 +223,18 @@ class Run:
         else:
             self.fail(why.reason, phase)
 
-    def fail(self, reason: str, phase: Phase | None) -> None:
-        """Not as expected. If this loop itself lost a good part of the time, say so instead."""
+    def too_long(self, reason: str, phase: Phase, limit: Seconds) -> None:
+        """It took too long. If this loop itself lost a good part of that time, say so instead."""
         lost = self.loop.lost - self.lost
-        if lost > self.plan.probe.timeout / 10 and not self.status:
+        if lost > limit / 10:
             reason = f"the prober itself was held up for {lost:.1f} s ({reason})"
             self.conclude("inconclusive", reason, phase)
         else:
-            self.conclude("failed", reason, phase)
+            self.fail(reason, phase)
+
+    def fail(self, reason: str, phase: Phase) -> None:
+        """Not as expected."""
+        self.conclude("failed", reason, phase)
 
     def conclude(self, verdict: Verdict, reason: str, failed_in: Phase | None = None) -> None:
         """The run is over."""

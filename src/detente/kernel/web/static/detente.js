@@ -35,12 +35,10 @@ function morph(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.data !== fresh.data) old.data = fresh.data;
-    return;
-  }
-  morphAttributes(old, fresh);
-  morphChildren(old, fresh);
+  if (old.nodeType === Node.ELEMENT_NODE) {
+    morphAttributes(old, fresh);
+    morphChildren(old, fresh);
+  } else if (old.data !== fresh.data) old.data = fresh.data;
 }
 
 function morphAttributes(old, fresh) {
@@ -95,8 +93,7 @@ async function refresh() {
   say(true);
 }
 
-let busy = false;
-let wanted = false;
+let [busy, wanted] = [false, false];
 
 // At most one refresh at a time, at most one a second, and always one after the last fact.
 async function refreshSoon() {

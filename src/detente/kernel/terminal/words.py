@@ -1,0 +1,124 @@
+"""How does a terminal say when, how much and how well?
+
+Signs that differ in shape and not only in colour, moments as people say them on a screen and as
+programs sort them in a pipe, a day as one line of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+
+from detente.kernel.clock import Instant, Seconds, iso, moment, seconds_between
+from detente.kernel.fact import Subject, Tone, kind, plain
+
+SIGNS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·"}
+WORDS: dict[Tone, str] = {
+    "good": "all right",
+    "bad": "not right",
+    "warn": "worth a look",
+    "plain": "noted",
+}
+# The terminal's own colours, which its owner made readable on its own ground.
+STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warn": "yellow", "plain": "dim"}
+_WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
+
+Part = tuple[Instant, Instant | None, Tone]
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """Who looks, and when: people at a screen see '2 min ago', a pipe gets moments that sort."""
+
+    now: Instant
+    piped: bool = False
+
+    def when(self, at: Instant) -> str:
+        """How long ago, for what goes on or is about to be."""
+        return iso(at) if self.piped else ago(at, self.now)
+
+    def clock(self, at: Instant) -> str:
+        """Clock time where the reader is, with the day when that is not today."""
+        if self.piped:
+            return iso(at)
+        here, today = local(at), local(self.now)
+        if here.date() == today.date():
+            return f"{here:%H:%M:%S}"
+        year = f" {here.year}" if here.year != today.year else ""
+        return f"{here.day} {here:%b}{year} {here:%H:%M}"
+
+    def time(self, at: Instant) -> str:
+        """Clock time alone, for places that say the day above."""
+        return iso(at) if self.piped else f"{local(at):%H:%M:%S}"
+
+    def day(self, at: Instant) -> str:
+        here, today = local(at).date(), local(self.now).date()
+        gone = (today - here).days
+        name = {0: "Today", 1: "Yesterday"}.get(gone, f"{here:%A}")
+        year = f" {here.year}" if here.year != today.year else ""
+        return f"{name}, {here.day} {here:%B}{year}"
+
+
+def local(at: Instant) -> datetime:
+    """Where this terminal is."""
+    return moment(at).astimezone()
+
+
+def ago(at: Instant, now: Instant) -> str:
+    """'2 min ago', 'in 3 days', 'just now'."""
+    seconds = seconds_between(at, now)
+    if abs(seconds) < 5:
+        return "just now"
+    length = roughly(abs(seconds))
+    return f"{length} ago" if seconds > 0 else f"in {length}"
+
+
+def roughly(seconds: Seconds) -> str:
+    """The biggest unit only."""
+    for length, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}s" if unit == "day" and count > 1 else f"{count} {unit}"
+    return f"{int(seconds)} s"
+
+
+def sign(tone: Tone) -> Text:
+    """The shape alone, where words follow."""
+    return Text(SIGNS[tone], style=STYLES[tone])
+
+
+def status(tone: Tone, word: str = "") -> Text:
+    """The shape and a word."""
+    return Text.assemble((SIGNS[tone], STYLES[tone]), " ", word or WORDS[tone])
+
+
+def called(about: Subject) -> str:
+    """`check:cardpay` as a person says it: 'check cardpay'."""
+    return f"{kind(about)} {plain(about)}" if plain(about) else about
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """'1 check', '3 checks'."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ")
+
+
+def worst(tones: Iterable[Tone]) -> Tone:
+    """The tone to worry about; good when there is none."""
+    return min(tones, key=_WORST_FIRST.index, default="good")
+
+
+_BLOCKS: dict[Tone, str] = {"good": "▆", "warn": "▃", "bad": "▁", "plain": "·"}
+
+
+def bar(parts: Iterable[Part], start: Instant, end: Instant, cells: int = 24) -> Text:
+    """Time as one line of blocks, dipping where something was wrong: a cell is as bad as its worst."""
+    drawn, step = Text(), (end - start) / cells
+    told = [(left, end if right is None else right, tone) for left, right, tone in parts]
+    for cell in range(cells):
+        left, right = start + cell * step, start + (cell + 1) * step
+        tone = worst(tone for begin, finish, tone in told if begin < right and finish > left)
+        drawn.append(_BLOCKS[tone], style=STYLES[tone])
+    return drawn

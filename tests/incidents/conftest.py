@@ -1,0 +1,72 @@
+"""A node with nothing but incidents, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from detente.incidents.effects import _keep
+from detente.incidents.settings import Incidents
+from detente.incidents.slice import card
+from detente.kernel import spans
+from detente.kernel.catalogue import Catalogue, Vendor
+from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.node import Node
+from detente.kernel.views import Views
+from detente.testing.loop import SimulatedLoop
+from detente.testing.world import SimulatedClock, SimulatedNetwork
+
+Story = Callable[[Node], Awaitable[None]]
+
+
+class Stage:
+    """Plays stories on one ledger: between two of them the node was stopped, or killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = Incidents()
+        self.running = True
+        self._began = 0.0
+
+    def play(self, story: Story) -> None:
+        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+            runner.run(self._play(story))
+
+    async def _play(self, story: Story) -> None:
+        await asyncio.sleep(self._began)  # time went on while the node was away
+        clock = SimulatedClock()
+        ledger = SqliteLedger(self.path, clock=clock, writer="inline")
+        views = Views(":memory:", [spans.projection(card.spans), card.projection])  # type: ignore[list-item]
+        views.catch_up(ledger)
+        node = Node(
+            clock=clock,
+            chance=random.Random(1),
+            network=SimulatedNetwork(random.Random(1)),
+            ledger=ledger,
+            views=views,
+            catalogue=Catalogue(vendors={"cardpay": Vendor(title="CardPay"), "other": Vendor()}),
+            cards=(card,),
+            declared={"incidents": self.settings},
+        )
+        effect = asyncio.create_task(_keep(node)) if self.running else None
+        try:
+            await asyncio.sleep(0.01)
+            await story(node)
+        finally:
+            self._began = asyncio.get_running_loop().time()
+            if effect:
+                effect.cancel()
+                with suppress(asyncio.CancelledError):
+                    await effect
+            views.close()
+            await ledger.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path / "ledger.db")
