@@ -507,9 +507,7 @@ def test_stopping_does_not_wait_for_open_pages(play: Play) -> None:
     """With event streams open the server closes at once, and the streams end."""
 
     async def scene(house: House) -> None:
-        streams = [
-            await house.visitor.get(house.url.join(URL("/live?hears=*"))) for _ in range(3)
-        ]
+        streams = [await house.visitor.get(house.url.join(URL("/live?hears=*"))) for _ in range(3)]
         loop = asyncio.get_running_loop()
         began = loop.time()
         await house.server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ def test_days_make_up_the_month(at: int, zone: str) -> None:
     month = period_at(at, "month", zone)
     found = days(month.start, month.end, zone)
     assert (found[0][0], found[-1][1]) == (month.start, month.end)
-    assert all(one[1] == other[0] for one, other in zip(found, found[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(found))
     assert all(moment(start, zone).time() == datetime.min.time() for start, _ in found)
     assert all(23 <= (end - start) / NS / 3600 <= 25 for start, end in found)
 

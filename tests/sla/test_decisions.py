@@ -35,9 +35,7 @@ TIERS = (
     Credit(below=Percent(0.99), owed=Percent(0.25)),
     Credit(below=Percent(0.95), owed=Percent(1.0)),
 )
-PROMISE = Promise(
-    vendor="cardpay", target=Percent(0.999), fee=Money(400_000, "EUR"), credits=TIERS
-)
+PROMISE = Promise(vendor="cardpay", target=Percent(0.999), fee=Money(400_000, "EUR"), credits=TIERS)
 NOVEMBER = period_named("2026-11", "month", "UTC")
 
 stretches = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=6)
@@ -248,9 +246,7 @@ def test_a_broken_promise_becomes_one_fact() -> None:
 
 def test_a_period_nobody_measured_is_not_called_kept() -> None:
     """A past month without a single sheet says that nobody measured it."""
-    nothing = Account(
-        down=[], up=[], unmeasured=[(NOVEMBER.start, NOVEMBER.end)], too_short=[]
-    )
+    nothing = Account(down=[], up=[], unmeasured=[(NOVEMBER.start, NOVEMBER.end)], too_short=[])
     standing = stand(PROMISE, NOVEMBER, NOVEMBER.end, nothing)
     assert standing.verdict == "Nobody measured it."
     assert (standing.attained, standing.attained_says, standing.tone) == (None, "—", "plain")

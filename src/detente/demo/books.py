@@ -61,6 +61,7 @@ def compare(
         f"charged another amount: {', '.join(different[:5])}": bool(different),
         f"Détente counts {charged} charged, the vendor {len(charges)}": charged != len(charges),
         f"{open_calls} calls are not finished": open_calls > 0,
+        "nothing was sold, so nothing was proved": not promised,
     }
     return Verdict(
         sales=len(promised),

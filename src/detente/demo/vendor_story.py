@@ -98,10 +98,14 @@ sla:
 class VendorStory:
     """The stage with everybody on it."""
 
-    def __init__(self, home: Path, teller: Teller, *, web: int = 0, rate: float = RATE) -> None:
+    def __init__(
+        self, home: Path, teller: Teller, *, web: int = 0, rate: float = RATE, tempo: float = 1.0
+    ) -> None:
+        """`tempo`: how long the acts last, 1 being the speed of a play one can follow."""
         self.home = home
         self.teller = teller
         self.rate = rate
+        self.tempo = tempo
         self.line = Line()
         self.ports = {
             name: free_port()
@@ -170,6 +174,10 @@ class VendorStory:
         await self.actors["node"].enter()
 
     # -- what the director does ------------------------------------------------------------------
+
+    async def goes_on(self, seconds: float) -> None:
+        """Life goes on for so long."""
+        await asyncio.sleep(seconds * self.tempo)
 
     async def mood(self, **mood: object) -> None:
         await self.line.post(f"http://{HOST}:{self.ports['mood']}/mood", mood)
@@ -263,12 +271,13 @@ async def play(
     teller: Teller,
     *,
     web: int = 3383,
+    tempo: float = 1.0,
     saboteur: Saboteur | None = None,
     stay: Callable[[VendorStory], Awaitable[None]] | None = None,
 ) -> bool:
     """Play the story; True if the books agree. `stay` keeps the stage open afterwards."""
     async with AsyncExitStack() as after:
-        story = VendorStory(home, teller, web=web)
+        story = VendorStory(home, teller, web=web, tempo=tempo)
         after.push_async_callback(story.clear_stage)
         await story.set_stage()
         sabotage = asyncio.create_task(saboteur(story)) if saboteur else None
@@ -298,7 +307,7 @@ async def _acts(story: VendorStory) -> None:
 
     teller.act(1, "A good day. Every card goes through Détente to CardPay and is charged at once.")
     await story.open_shop()
-    await asyncio.sleep(8)
+    await story.goes_on(8)
     await story.tell_customers()
 
     teller.act(
@@ -308,7 +317,7 @@ async def _acts(story: VendorStory) -> None:
     await story.twin_mood(refuse=True)
     teller.happens("CardPay's test twin stops answering; production takes 0.7 s and loses answers")
     await story.mood(latency=0.7, book_and_lose=0.15)
-    await asyncio.sleep(9)
+    await story.goes_on(9)
     await story.tell_customers()
 
     teller.act(3, "CardPay hangs: it takes every request and answers none. Then it dies.")
@@ -317,12 +326,12 @@ async def _acts(story: VendorStory) -> None:
     await story.until("incidents.opened", 15)
     await story.until("pager.told", 10, count=2)
     await story.take_incident("Anna from operations")
-    await asyncio.sleep(5)
+    await story.goes_on(5)
     await story.tell_customers()
     teller.happens("CardPay's machine dies (kill -9), its twin's too")
     await story.actors["vendor"].die()
     await story.actors["twin"].die()
-    await asyncio.sleep(9)
+    await story.goes_on(9)
     await story.tell_customers()
 
     teller.act(
@@ -333,7 +342,7 @@ async def _acts(story: VendorStory) -> None:
     await story.actors["vendor"].enter()
     await story.actors["twin"].enter()
     await story.until("work.breaker_closed", 30)
-    await asyncio.sleep(4)
+    await story.goes_on(4)
     await story.tell_customers()
 
 

@@ -96,7 +96,7 @@ class RealNetwork:
         try:
             async with asyncio.timeout(timeout), request as response:
                 content = await response.content.read(MAX_REPLY)
-                pairs = tuple((name, value) for name, value in response.headers.items())
+                pairs = tuple((str(name), value) for name, value in response.headers.items())
                 return Reply(response.status, pairs, content)
         except TimeoutError:
             if trail.get("sent"):

@@ -9,6 +9,7 @@ from detente.facts.watch import CameBack, LostSight, RegainedSight, SheetFiled, 
 from detente.kernel.clock import NS, Instant, lasting, moment
 from detente.kernel.fact import Recorded, Subject, Tone, kind, plain
 from detente.kernel.ledger import Query
+from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.sla import decisions, queries
@@ -53,7 +54,8 @@ class PromisePage(msgspec.Struct, frozen=True, kw_only=True):
     """One promise in one period, with everything its numbers come from."""
 
     card: Card
-    promise: Promise
+    fee: Money | None
+    per: Every
     steps: list[Step]
     outages: list[Outage]
     facts: list[Recorded]
@@ -108,7 +110,8 @@ def one_promise(node: Node, ask: Ask) -> PromisePage:
     next_one = period_at(period.end, promise.period, promise.timezone)
     return PromisePage(
         card=card,
-        promise=promise,
+        fee=promise.fee,
+        per=promise.period,
         steps=steps(card, promise),
         outages=outages,
         facts=_facts(node, name, period.name, outages),

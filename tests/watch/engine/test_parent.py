@@ -37,7 +37,7 @@ async def heard(prober: ProberProcess, count: int) -> list[Result]:
 
 
 async def restarted(prober: ProberProcess, times: int) -> None:
-    while prober.restarts < times:  # noqa: ASYNC110 - it tells nobody, it only counts
+    while prober.restarts < times:
         await asyncio.sleep(0.01)
 
 
@@ -146,6 +146,20 @@ def test_wrong_orders_are_told_on_stderr():
     done = subprocess.run(ENGINE, input=b"\0\0\0\1\x01", capture_output=True, timeout=20)
     assert done.returncode == 2
     assert b"these are not orders for a prober" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("orders", "sentence"),
+    [
+        (Orders(canaries=("nowhere",)), "“nowhere” is not a host and a port"),
+        (Orders(resolvers=("dns.example:53",)), "a name server must be given by its IP address"),
+    ],
+)
+def test_impossible_orders_are_told_on_stderr(orders, sentence):
+    """A canary or a name server that cannot be ends the process with a sentence about it."""
+    done = subprocess.run(ENGINE, input=wire.frame(orders), capture_output=True, timeout=20)
+    assert done.returncode == 2
+    assert sentence in done.stderr.decode()
 
 
 def test_orders_come_through_a_pipe():

@@ -15,7 +15,7 @@ from detente.kernel.ledger.asking import prefix_of
 Line = tuple[str, Subject, bytes]
 """A fact ready for the disk: name, subject, body."""
 
-_MOST = 16_384  # facts kept in mind
+_MOST = 32_768  # facts kept in mind
 
 
 class Recent:

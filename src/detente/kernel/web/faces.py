@@ -32,6 +32,7 @@ _A_DAY = 86_400.0
 _LOOK_BACK = 5_000
 _MOST_SPANS = 400
 _EVERYTHING = ("*",)
+_DECLARED = ("vendor", "service", "team")
 _WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
 
 
@@ -172,7 +173,7 @@ def now(node: Node, _ask: Ask) -> Now:
     at, signs = node.clock.now(), signs_of(node)
     troubles = tuple(sign for sign in signs if sign.tone in ("bad", "warn"))
     watched = tuple(_watched(node, signs, at))
-    tone, sentence, note = verdict(troubles, watching=bool(watched))
+    tone, sentence, note = verdict(troubles, watching=bool(signs), declared=bool(watched))
     return Now(
         at=at,
         day_starts=later(at, -_A_DAY),
@@ -195,14 +196,15 @@ def timeline(node: Node, ask: Ask) -> Timeline:
     found = node.ledger.read(query, until=until, limit=_PAGE_OF_FACTS + 1, backwards=True)
     recorded = list(found) if until is None or until > 0 else []
     page = recorded[:_PAGE_OF_FACTS]
+    older = recorded[len(page)].position if len(recorded) > len(page) else 0
     told = _tell_all(node, page)
     return Timeline(
-        told=told if only or about or routine else tuple(_with_quiet(told)),
+        told=told if only or about or routine else tuple(_with_quiet(told, older)),
         slices=tuple(sorted({name.partition(".")[0] for name in known()})),
         only=only,
         about=about,
         routine=routine,
-        older=page[-1].position if len(recorded) > len(page) else None,
+        older=page[-1].position if older else None,
     )
 
 
@@ -212,7 +214,8 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
     signs = tuple(sign for sign in signs_of(node) if sign.about == about)
     panels = panels_of(node, about)
     told = _tell_all(node, islice(_mentioning(node, about), _PAGE_OF_FACTS))
-    if not (node.catalogue.entry(about) or signs or panels or told):
+    declared = kind(about) in _DECLARED  # then a panel alone, which knows any name, is no proof
+    if not (node.catalogue.entry(about) or signs or told or (panels and not declared)):
         raise NotFound(f"Nothing called “{plain(about)}” is known here as a {kind(about)}.")
     return SubjectPage(
         about=about,
@@ -255,7 +258,7 @@ def levers_of(node: Node, about: Subject) -> list[Lever]:
     return [lever for lever in levers if lever.offered(node, about)]
 
 
-def verdict(troubles: tuple[Sign, ...], *, watching: bool) -> tuple[Tone, str, str]:
+def verdict(troubles: tuple[Sign, ...], *, watching: bool, declared: bool) -> tuple[Tone, str, str]:
     """Everything in one calm sentence, and one more about whether somebody has it."""
     bad = [sign for sign in troubles if sign.tone == "bad"]
     if bad:
@@ -266,6 +269,8 @@ def verdict(troubles: tuple[Sign, ...], *, watching: bool) -> tuple[Tone, str, s
         return "warn", f"Everything works; {what} a look.", _held(list(troubles))
     if watching:
         return "good", "Everything is all right.", "Nothing needs you."
+    if declared:
+        return "plain", "Nothing is known to be wrong.", "No check has told of anything yet."
     return "plain", "Nothing is watched yet.", "Declare a vendor or a service in detente.yaml."
 
 
@@ -298,16 +303,29 @@ def _watched(node: Node, signs: list[Sign], at: Instant) -> Iterator[Watched]:
     shown_well = [sign.about for sign in signs if sign.tone in ("good", "plain")]
     amiss = _amiss(node, at)
     for about in dict.fromkeys((*declared, *shown_well)):
-        sign = worst.get(about)
+        parts = _parts(amiss, about)
+        tone, says, since, href = _how(worst.get(about), parts)
         yield Watched(
             about=about,
             title=node.title(about),
-            tone=sign.tone if sign else "good",
-            says=sign.sentence if sign else "nothing amiss",
-            since=sign.since if sign else None,
-            href=sign.href if sign else None,
-            parts=_parts(amiss, about),
+            tone=tone,
+            says=says,
+            since=since,
+            href=href,
+            parts=parts,
         )
+
+
+def _how(
+    sign: Sign | None, parts: tuple[Part, ...]
+) -> tuple[Tone, str, Instant | None, str | None]:
+    """A bad sign of the thing itself, then trouble with a part of it, then a good sign, then silence."""
+    open_parts = sorted((part for part in parts if part.end is None), key=lambda part: part.tone)
+    if sign and (sign.tone in ("bad", "warn") or not open_parts):
+        return sign.tone, sign.sentence, sign.since, sign.href
+    if open_parts:
+        return open_parts[0].tone, open_parts[0].says, open_parts[0].start, None
+    return "plain", "no trouble known", None, None
 
 
 def _amiss(node: Node, at: Instant) -> list[tuple[Part, Fact]]:
@@ -383,11 +401,14 @@ def _mentioning(node: Node, about: Subject) -> Iterator[Recorded]:
             yield recorded
 
 
-def _with_quiet(told: tuple[Told, ...]) -> Iterator[Told]:
-    """Positions have no gaps, so the gap between two told facts counts the ones left out."""
-    for newer, older in zip(told, (*told[1:], None), strict=True):
-        gap = newer.position - older.position - 1 if older else 0
-        yield msgspec.structs.replace(newer, quiet=gap) if gap else newer
+def _with_quiet(told: tuple[Told, ...], then: int) -> Iterator[Told]:
+    """Positions have no gaps, so the gap between two told facts counts the ones left out.
+
+    `then` is the position of the fact that follows on the next page, 0 at the beginning.
+    """
+    older = (*(each.position for each in told[1:]), then)
+    for each, below in zip(told, older, strict=False):
+        yield msgspec.structs.replace(each, quiet=each.position - below - 1)
 
 
 def _position(text: str | None) -> int:

@@ -13,7 +13,7 @@ from detente.kernel.clock import NS, Clock, Instant, Seconds, SystemClock
 from detente.watch.engine.canary import Canaries
 from detente.watch.engine.kinds import kind_of_run
 from detente.watch.engine.loop import Loop
-from detente.watch.engine.plan import Plan
+from detente.watch.engine.plan import Plan, host_and_port
 from detente.watch.engine.resolver import Resolver, server
 from detente.watch.engine.run import Run
 from detente.watch.engine.schedule import Schedule, Turn, lateness_limit
@@ -69,7 +69,12 @@ class Prober:
     # -- orders -------------------------------------------------------------------------------
 
     def obey(self, orders: Orders) -> None:
-        """Do this from now on. Probes that stay the same notice nothing."""
+        """Do this from now on. Probes that stay the same notice nothing.
+
+        Raises Mistake if a canary or a name server cannot be what was written.
+        """
+        for canary in orders.canaries:
+            host_and_port(canary)
         before, self.orders = self.orders, orders
         if orders.resolvers != before.resolvers:
             self._ask_others(orders)

@@ -12,6 +12,7 @@ import sys
 
 from detente.watch.engine.loop import READ, Loop
 from detente.watch.engine.outlet import Gone, Outlet
+from detente.watch.engine.plan import Mistake
 from detente.watch.engine.prober import Prober, raise_file_limit
 from detente.watch.engine.wire import BadFrame, Frames, orders
 
@@ -62,7 +63,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the node, which tells us
     try:
         serve(sys.stdin.fileno(), sys.stdout.fileno())
-    except BadFrame as wrong:
+    except (BadFrame, Mistake) as wrong:
         sys.stderr.write(f"the prober stops: {wrong}\n")
         return 2
     except PermissionError:

@@ -90,7 +90,7 @@ class Gateway:
         body = await request.read()
         raw = request.raw_path
         path = raw.removeprefix("/").partition(route)[2]
-        pairs = tuple((name, value) for name, value in request.headers.items())
+        pairs = tuple((str(name), value) for name, value in request.headers.items())
         incoming = Incoming(route, request.method, path, pairs, body)
         outgoing = await self._answer(incoming)
         response = web.Response(status=outgoing.status, body=outgoing.body)
