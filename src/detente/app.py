@@ -7,6 +7,7 @@ their cards.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import random
@@ -32,7 +33,7 @@ from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import Network, RealNetwork
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Effect, Lever, Page, Slice
-from detente.kernel.views import Views
+from detente.kernel.views import Projection, Views
 from detente.slices import CARDS
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def mistakes(declared: Declared) -> Iterator[Mistake]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def catalogue_of(declared: Declared) -> Catalogue:
@@ -138,17 +142,26 @@ def open_views(ledger: Ledger, path: Path | str, cards: Sequence[Slice] = CARDS)
     projections = [spans.projection(kinds)]
     projections += [card.projection for card in cards if card.projection is not None]
     try:
-        views = Views(path, projections)
-        views.catch_up(ledger)
-    except (apsw.CorruptError, apsw.NotADBError):
-        log.warning("%s was damaged; it is folded again from the ledger", path)
-        _remove(path)
-        views = Views(path, projections)
-        views.catch_up(ledger)
+        try:
+            return _caught_up(ledger, path, projections)
+        except (apsw.CorruptError, apsw.NotADBError):
+            log.warning("%s was damaged; it is folded again from the ledger", path)
+            _remove(path)
+        return _caught_up(ledger, path, projections)
     except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
         raise CannotStart(
             f"{path} cannot be written ({error}). Give this user the right to, or free some space."
         ) from error
+
+
+def _caught_up(ledger: Ledger, path: Path | str, projections: Sequence[Projection]) -> Views:
+    views = Views(path, projections)
+    try:
+        views.check(ledger)
+        views.catch_up(ledger)
+    except BaseException:
+        views.close()
+        raise
     return views
 
 
@@ -164,11 +177,28 @@ def views_path(ledger: Path) -> Path:
 def token_for(ledger: Path) -> str:
     """What programs on this machine show to be let in; only this user can read the file."""
     path = ledger.with_suffix(".token")
-    with suppress(FileNotFoundError):
-        return path.read_text().strip()
+    try:
+        with suppress(FileNotFoundError):
+            path.chmod(0o600)  # it may have come back from a backup
+            if kept := path.read_text().strip():
+                return kept
+        return _new_token(path)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CannotStart(
+            f"The token for programs on this machine cannot be kept in {path}: {why}. Give this user"
+            " the right to write there."
+        ) from error
+
+
+def _new_token(path: Path) -> str:
+    """Whole or not at all, and never for a moment in a file that others can read."""
     token = secrets.token_urlsafe(32)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    fresh = path.with_suffix(".token.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token)
+    fresh.replace(path)
     return token
 
 
@@ -234,18 +264,20 @@ async def looking(declared: Declared, home: Path) -> AsyncIterator[Node]:
     if not path.exists():
         raise CannotStart(f"There is no ledger at {path} yet. Start a node with `detente up`.")
     ledger = SqliteLedger(path, clock=SystemClock(), read_only=True)
-    views = open_views(ledger, ":memory:")
     try:
-        yield put_together(
-            declared,
-            ledger=ledger,
-            views=views,
-            clock=SystemClock(),
-            chance=random.SystemRandom(),
-            network=RealNetwork(),
-        )
+        views = open_views(ledger, ":memory:")
+        try:
+            yield put_together(
+                declared,
+                ledger=ledger,
+                views=views,
+                clock=SystemClock(),
+                chance=random.SystemRandom(),
+                network=RealNetwork(),
+            )
+        finally:
+            views.close()
     finally:
-        views.close()
         await ledger.close()
 
 
@@ -288,12 +320,15 @@ async def _note_start(node: Node) -> None:
 
 
 _PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before an effect that stumbled is started again
+_STEADY = 60.0  # seconds after which a stumble is a new one
 
 
 async def keep_going(node: Node, effect: Effect) -> None:
     """Run an effect for ever; one that stumbles is started again and does not pull others down."""
     stumbles = 0
+    loop = asyncio.get_running_loop()
     while True:
+        began = loop.time()
         try:
             await effect.run(node)
         except CannotStart:
@@ -304,6 +339,8 @@ async def keep_going(node: Node, effect: Effect) -> None:
                 raise cannot from error
             log.error("%s stumbled and starts again: %s", effect.name, _whole(error))
             log.debug("where it stumbled", exc_info=error)
+        if loop.time() - began > _STEADY:
+            stumbles = 0
         await asyncio.sleep(_PATIENCE[min(stumbles, len(_PATIENCE) - 1)])
         stumbles += 1
 

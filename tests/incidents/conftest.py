@@ -34,13 +34,19 @@ class Stage:
         self._began = 0.0
 
     def play(self, story: Story) -> None:
-        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-            runner.run(self._play(story))
+        opened: list[SqliteLedger] = []
+        try:
+            with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+                runner.run(self._play(story, opened))
+        finally:
+            for ledger in opened:
+                asyncio.run(ledger.close())  # not in simulated time: it may wait for a thread
 
-    async def _play(self, story: Story) -> None:
+    async def _play(self, story: Story, opened: list[SqliteLedger]) -> None:
         await asyncio.sleep(self._began)  # time went on while the node was away
         clock = SimulatedClock()
         ledger = SqliteLedger(self.path, clock=clock, writer="inline")
+        opened.append(ledger)
         views = Views(":memory:", [spans.projection(card.spans), card.projection])  # type: ignore[list-item]
         views.catch_up(ledger)
         node = Node(
@@ -64,7 +70,6 @@ class Stage:
                 with suppress(asyncio.CancelledError):
                     await effect
             views.close()
-            await ledger.close()
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def signs(node: Node) -> list[Sign]:
     money = (Money(1990, "EUR"),)
     return [
         Sign(tone="warn", about="service:shop", sentence="its certificate ends soon"),
+        Sign(tone="bad", about="check:http", sentence="no answer", since=START - 1, costs=money),
         Sign(tone="bad", about="vendor:cardpay", sentence=HOSTILE, since=START, costs=money),
     ]
 
@@ -534,7 +535,7 @@ def test_a_port_in_use_is_said_with_its_remedy(play: Play) -> None:
 
 
 def test_now_says_in_one_sentence_whether_all_is_right(play: Play) -> None:
-    """Calm while nothing is wrong; then what is wrong, worst first, and what it costs."""
+    """Calm while nothing is wrong; then what is wrong, worst first, and what it costs, once."""
 
     async def scene(house: House) -> None:
         calm = await house.json("/now.json")
@@ -545,7 +546,8 @@ def test_now_says_in_one_sentence_whether_all_is_right(play: Play) -> None:
         bad = await house.json("/now.json")
         assert (bad["tone"], bad["sentence"]) == ("bad", "One thing is not all right.")
         assert bad["note"] == "Nobody has it yet."
-        assert [sign["tone"] for sign in bad["signs"]] == ["bad", "warn"]
+        assert [sign["tone"] for sign in bad["signs"]] == ["bad", "bad", "warn"]
+        assert [each["about"] for each in bad["troubles"]] == ["vendor:cardpay", "service:shop"]
         assert bad["costs"] == [{"minor": 1990, "currency": "EUR"}]
         assert bad["panels"][0]["answer"]["many"] == 7
 

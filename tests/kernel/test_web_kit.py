@@ -99,6 +99,14 @@ def test_call_macros_frame_what_they_are_given(tmp_path: Path) -> None:
         assert "inside" in text and "<script" not in text
 
 
+@pytest.mark.parametrize("by", ["detente", "detente:pager", "place:here", ""])
+def test_only_people_are_named_beside_a_fact(by: str, tmp_path: Path) -> None:
+    """What the machinery did goes without saying; what a person did carries the name."""
+    for who, named in ((by, False), ("Ada", True)):
+        fact = msgspec.structs.replace(FACT, by=who)
+        assert ('class="by"' in drawn(tmp_path, "{{ kit.fact(f) }}", f=fact)) is named
+
+
 def test_the_kit_can_be_imported_too(tmp_path: Path) -> None:
     """Templates that import macros by name get the same ones."""
     text = drawn(tmp_path, '{% from "kit.html" import ago %}{{ ago(now) }}', now=NOW)

@@ -47,22 +47,40 @@ class Stage:
 
     def play(self, story: Story) -> None:
         """In simulated time."""
-        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-            runner.run(self._play(story))
-
-    async def _play(self, story: Story) -> None:
-        await asyncio.sleep(self._began)  # time went on while the node was away
+        opened: list[SqliteLedger] = []
         try:
-            async with self.node(SimulatedClock(), self.network) as node:
+            with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+                runner.run(self._play(story, opened))
+        finally:
+            for ledger in opened:
+                asyncio.run(ledger.close())  # not in simulated time: it may wait for a thread
+
+    async def _play(self, story: Story, opened: list[SqliteLedger]) -> None:
+        await asyncio.sleep(self._began)  # time went on while the node was away
+        clock = SimulatedClock()
+        ledger = SqliteLedger(self.path, clock=clock, writer="inline")
+        opened.append(ledger)
+        try:
+            async with self._node(clock, ledger, self.network) as node:
                 await story(node)
         finally:
             self._began = asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def node(
-        self, clock: SimulatedClock | SystemClock, network: Network
-    ) -> AsyncIterator[Node]:
+    async def node(self, network: Network) -> AsyncIterator[Node]:
+        """In real time, for real servers."""
+        clock = SystemClock()
         ledger = SqliteLedger(self.path, clock=clock, writer="inline")
+        try:
+            async with self._node(clock, ledger, network) as node:
+                yield node
+        finally:
+            await ledger.close()
+
+    @asynccontextmanager
+    async def _node(
+        self, clock: SimulatedClock | SystemClock, ledger: SqliteLedger, network: Network
+    ) -> AsyncIterator[Node]:
         assert card.projection is not None
         views = Views(":memory:", [spans.projection([BREAKER]), card.projection])
         views.catch_up(ledger)
@@ -99,7 +117,6 @@ class Stage:
                 with suppress(asyncio.CancelledError):
                     await effect
             views.close()
-            await ledger.close()
 
 
 @pytest.fixture

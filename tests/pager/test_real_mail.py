@@ -14,7 +14,6 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP
 
 from detente.facts.incidents import Closed, Opened
-from detente.kernel.clock import SystemClock
 from detente.kernel.ledger import Query
 from detente.kernel.network import RealNetwork
 from detente.kernel.node import Node
@@ -83,7 +82,7 @@ def test_told_once_in_one_thread_by_real_mail(stage) -> None:
             stage.teams["ops"] = type(ops)(
                 mail=ops.mail, webhook=f"http://127.0.0.1:{chat_port}/hook"
             )
-            async with stage.node(SystemClock(), network) as node:
+            async with stage.node(network) as node:
                 opened = Opened(
                     about="incident:1", of="vendor:cardpay", since=node.clock.now(),
                     cause="check:cardpay", reason="ungültige Antwort",
@@ -94,7 +93,7 @@ def test_told_once_in_one_thread_by_real_mail(stage) -> None:
                 await until(node, 6)
         async with mail_server(inbox) as port:
             stage.server = f"127.0.0.1:{port}"
-            async with stage.node(SystemClock(), network):
+            async with stage.node(network):
                 await asyncio.sleep(0.1)  # started again: nothing is owed, nothing is sent
         await network.close()
 
@@ -118,7 +117,7 @@ def test_a_server_that_says_later(stage) -> None:
         async with mail_server(inbox) as port:
             stage.server = f"127.0.0.1:{port}"
             stage.teams = {"ops": type(stage.teams["ops"])(mail=("ops@example.com",))}
-            async with stage.node(SystemClock(), network) as node:
+            async with stage.node(network) as node:
                 opened = Opened(
                     about="incident:1", of="vendor:cardpay", since=0, cause="check:x", reason="x"
                 )
@@ -140,7 +139,7 @@ def test_the_link_in_the_mail(stage) -> None:
 
     async def story() -> None:
         network = RealNetwork()
-        async with stage.node(SystemClock(), network) as node:
+        async with stage.node(network) as node:
             opened = Opened(
                 about="incident:1", of="vendor:cardpay", since=0, cause="check:x", reason="x <b>"
             )

@@ -41,3 +41,15 @@ def test_half_a_login() -> None:
     other = Mail(server=MAIL.server, sender=MAIL.sender, password=Secret(env="X"))
     (mistake,) = mistakes(Pager(mail=other), Catalogue())
     assert mistake.path == ("pager", "mail", "password")
+
+
+def test_a_password_in_the_open() -> None:
+    """A password goes out encrypted, unless the mail server is on this machine."""
+    secret = Secret(env="X")
+    bare = Mail(server=MAIL.server, sender=MAIL.sender, user="d", password=secret, tls="none")
+    (mistake,) = mistakes(Pager(mail=bare), Catalogue())
+    assert mistake.path == ("pager", "mail", "tls")
+    here = Mail(
+        server=Address("127.0.0.1:25"), sender=MAIL.sender, user="d", password=secret, tls="none"
+    )
+    assert not list(mistakes(Pager(mail=here), Catalogue()))

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from detente.kernel.terminal.commands import Command, asked, config_option
-from detente.kernel.terminal.mishaps import BROKEN, Mishap
+from detente.kernel.terminal.mishaps import Mishap
 
 
 def _part(module: str, what: str) -> Any:
     """A part of Détente that an installation may lack."""
     if importlib.util.find_spec(module) is None:
-        raise Mishap(f"{what} is not part of this installation. Install the whole of it.", BROKEN)
+        raise Mishap(f"{what} is not part of this installation. Install the whole of it.")
     return importlib.import_module(module)
 
 
@@ -35,7 +35,7 @@ def _write(target: Path, text: str, *, force: bool) -> None:
             file.write(text)
     except FileExistsError:
         raise Mishap(
-            f"{target} is there already and was left as it is. Say --force to write it anew.", BROKEN
+            f"{target} is there already and was left as it is. Say --force to write it anew."
         ) from None
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from detente.kernel.config import ConfigErrors
 from detente.kernel.terminal.commands import Command, Group, asked, common
-from detente.kernel.terminal.mishaps import BROKEN, in_words
+from detente.kernel.terminal.mishaps import in_words
 from detente.kernel.terminal.words import counted
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _check() -> None:
     except click.ClickException as mishap:
         if asked().json and isinstance(mishap.__cause__, ConfigErrors):
             click.echo(_as_json(mishap.__cause__))
-            click.get_current_context().exit(BROKEN)
+            click.get_current_context().exit(mishap.exit_code)
         raise
     click.echo('{"mistakes":[]}' if asked().json else f"{path} is in order: {summary(declared)}.")
 

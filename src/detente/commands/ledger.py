@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from detente.commands.place import home_of, ledger_of
+from detente.commands.place import ledger_of
 from detente.kernel.clock import SystemClock, iso, lasting, seconds_between
 from detente.kernel.fact import Recorded, Unknown, encode
 from detente.kernel.ledger import Ledger, LedgerError, Query

@@ -6,12 +6,13 @@ while somebody is in the middle of changing the file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from detente.kernel.config import read
 from detente.kernel.node import Node
+from detente.kernel.slice import Slice
 from detente.kernel.terminal.commands import House
 
 LEDGER = "detente.db"
@@ -39,4 +40,10 @@ async def _looking(config: Path) -> AsyncIterator[Node]:
         yield node
 
 
-HOUSE = House(ledger=ledger_of, looking=_looking)
+def _cards() -> Sequence[Slice]:
+    from detente.slices import CARDS
+
+    return CARDS
+
+
+HOUSE = House(cards=_cards, ledger=ledger_of, looking=_looking)

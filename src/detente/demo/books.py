@@ -8,7 +8,7 @@ same in each of its sums.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     taken: tuple[Money, ...]
     charged: int
     charged_money: tuple[Money, ...]
+    settled: int
     parked_and_charged: int
     twice: list[str]  # policies charged more than once
     lost: list[str]  # policies promised and never charged
@@ -40,19 +41,25 @@ def compare(
     sales: Sequence[Mapping[str, Any]],
     charges: Sequence[Mapping[str, Any]],
     detente: Mapping[str, int],
+    *,
+    settled: Collection[str],
     parked_and_charged: int,
 ) -> Verdict:
-    """`sales`: what the shop promised; `charges`: the vendor's book; `detente`: calls by state."""
+    """`sales`: what the shop promised; `charges`: the vendor's book; `detente`: calls by state.
+
+    `settled`: policies that people got paid in another way, by hand.
+    """
     promised = {sale["policy"]: (sale["amount"], sale["currency"]) for sale in sales}
     times = Counter(charge["reference"] for charge in charges)
     booked = {each["reference"]: (each["amount"], each["currency"]) for each in charges}
     twice = sorted(policy for policy, count in times.items() if count > 1)
-    lost = sorted(promised.keys() - booked.keys())
+    lost = sorted(promised.keys() - booked.keys() - set(settled))
+    twice += sorted(booked.keys() & set(settled))
     unasked = sorted(booked.keys() - promised.keys())
     different = sorted(
         policy for policy in promised.keys() & booked.keys() if promised[policy] != booked[policy]
     )
-    charged = detente.get("charged", 0)
+    charged, by_hand = detente.get("charged", 0), detente.get("settled", 0)
     open_calls = sum(detente.get(state, 0) for state in ("taken", "parked", "held", "lost"))
     found = {
         f"charged twice: {', '.join(twice[:5])}": bool(twice),
@@ -60,6 +67,7 @@ def compare(
         f"charged without a promise: {', '.join(unasked[:5])}": bool(unasked),
         f"charged another amount: {', '.join(different[:5])}": bool(different),
         f"Détente counts {charged} charged, the vendor {len(charges)}": charged != len(charges),
+        f"Détente counts {by_hand} settled by hand, not {len(settled)}": by_hand != len(settled),
         f"{open_calls} calls are not finished": open_calls > 0,
         "nothing was sold, so nothing was proved": not promised,
     }
@@ -68,6 +76,7 @@ def compare(
         taken=total(Money(*worth) for worth in promised.values()),
         charged=len(charges),
         charged_money=total(Money(each["amount"], each["currency"]) for each in charges),
+        settled=len(settled),
         parked_and_charged=parked_and_charged,
         twice=twice,
         lost=lost,

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from detente.demo.actors import HOST, ports
+from detente.demo.actors import HOST
+from detente.demo.actors import ports as ports_in
 
 READY_WITHIN = 20.0  # seconds; a slow machine still makes it
 
@@ -37,6 +40,7 @@ class Actor:
     log: Path
     process: asyncio.subprocess.Process | None = None
     ports: list[int] = field(default_factory=list)
+    ready: Callable[[str], list[int]] = ports_in
 
     async def enter(self) -> None:
         """Start it and wait until it says that it is ready."""
@@ -59,10 +63,12 @@ class Actor:
         stdout = self.process.stdout if self.process else None
         assert stdout is not None
         while line := await stdout.readline():
-            if found := ports(line.decode()):
+            if found := self.ready(line.decode()):
                 return found
         said = self.log.read_text().strip().splitlines()[-5:]
-        raise Absent(f"{self.name} did not come on stage: {' '.join(said) or 'it said nothing'}")
+        code = await self.process.wait()
+        why = " ".join(said) or "it said nothing"
+        raise Absent(f"{self.name} did not come on stage (exit code {code}): {why}")
 
     @property
     def on_stage(self) -> bool:
@@ -87,6 +93,11 @@ class Actor:
             await self.die()
 
 
+def page_port(line: str) -> list[int]:
+    """The port of the pages, out of what `detente up` says once it is up."""
+    return [int(number) for number in re.findall(rf"http://{re.escape(HOST)}:(\d+)", line)]
+
+
 def program(module: str, *arguments: object) -> list[str]:
     """The command line of one of our own modules."""
     return [sys.executable, "-m", module, *(str(each) for each in arguments)]
@@ -104,33 +115,34 @@ def free_port(wanted: int = 0) -> int:
 
 
 class Line:
-    """How the director talks to the actors: JSON over HTTP."""
+    """How the director talks to the actors: HTTP, asked again while one of them is off stage."""
 
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
 
     async def get(self, url: str) -> Any:
-        async with self._session.get(url) as reply:
-            reply.raise_for_status()
-            return await reply.json(content_type=None)
+        return json.loads(await self.text(url))
 
-    async def post(self, url: str, body: object, headers: Mapping[str, str] | None = None) -> int:
-        async with self._session.post(url, json=body, headers=headers) as reply:
-            await reply.read()
-            return reply.status
+    async def text(self, url: str) -> str:
+        return (await self._ask("GET", url))[1]
+
+    async def post(self, url: str, body: object) -> int:
+        return (await self._ask("POST", url, json=body))[0]
 
     async def submit(self, url: str, form: Mapping[str, str], origin: str) -> int:
         """Press a button on a page, as a browser does."""
         headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
-        async with self._session.post(
-            url, data=form, headers=headers, allow_redirects=False
-        ) as reply:
-            await reply.read()
-            return reply.status
-
-    async def text(self, url: str) -> str:
-        async with self._session.get(url) as reply:
-            return await reply.text()
+        status, _ = await self._ask("POST", url, data=form, headers=headers, allow_redirects=False)
+        return status
 
     async def close(self) -> None:
         await self._session.close()
+
+    async def _ask(self, method: str, url: str, **more: Any) -> tuple[int, str]:
+        for _ in range(60):
+            try:
+                async with self._session.request(method, url, **more) as reply:
+                    return reply.status, await reply.text()
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.25)
+        raise Absent(f"nobody answers at {url}")

@@ -21,7 +21,8 @@ class Told(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
-        return f"{self.team} was told {way} that it was {self.message}"
+        what = {"opened": "that it began", "taken": "who has it", "closed": "that it is over"}
+        return f"{self.team} was told {way} {what.get(self.message, self.message)}"
 
 
 @named("pager.not_told")
@@ -38,7 +39,8 @@ class NotTold(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        return f"{self.team} could not be told by {self.channel} yet: {self.reason}"
+        way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
+        return f"{self.team} could not be told {way} yet: {self.reason}"
 
 
 @named("pager.taken")

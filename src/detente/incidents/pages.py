@@ -171,7 +171,7 @@ def _sign(node: Node, incident: Incident) -> Sign:
     return Sign(
         tone=_tone(incident),
         about=incident.of,
-        sentence=f"Incident {incident.number}: {_headline(node, incident, node.clock.now())}",
+        sentence=f"incident {incident.number}, {_state(incident)}: {incident.reason}",
         since=incident.since,
         held_by=incident.held_by,
         costs=_worth(cost),

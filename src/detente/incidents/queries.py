@@ -19,12 +19,26 @@ from detente.kernel.views import Rows
 State = Literal["parked", "held", "charged", "settled", "refunded", "lost"]
 
 
+BECAME: dict[State, str] = {
+    "parked": "waiting to be passed on",
+    "held": "held for a person",
+    "charged": "passed on since, and accepted",
+    "settled": "settled by hand",
+    "refunded": "refunded",
+    "lost": "given up",
+}
+
+
 class Sum(msgspec.Struct, frozen=True):
     """So many of the calls that were parked, what became of them, and what they are worth."""
 
     state: State
     calls: int
     money: tuple[Money, ...]
+
+    @property
+    def became(self) -> str:
+        return BECAME[self.state]
 
 
 _COLUMNS = """
@@ -154,7 +168,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 _MOST_LINES = 300
 _COUNTED_UP_TO = 5_000  # facts read to be counted by kind: a page must not keep the node waiting
-_OFTEN = frozenset({"work.call_held"})  # told one by one elsewhere, too many in an incident
+_OFTEN = frozenset({"work.call_held", "pager.not_told"})  # shown elsewhere, too many to tell here
 
 
 def story(ledger: Ledger, start: Instant, end: Instant) -> Story:
@@ -231,6 +245,8 @@ def counted(facts: Iterable[Recorded]) -> tuple[str, ...]:
 def _in_words(name: str, count: int, worth: tuple[Money, ...]) -> str:
     if name == "watch.sheet_filed":
         return f"{_figure(count)} {'sheet' if count == 1 else 'sheets'} of checks filed"
+    if name == "pager.not_told":
+        return f"{_figure(count)} {'message' if count == 1 else 'messages'} not handed over yet"
     if name not in _WORDS:
         return f"{_figure(count)} × {name}"
     sums = " and ".join(map(str, worth))

@@ -96,7 +96,9 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
             here = frontier.pop(0)
             for name, service in self.services.items():
                 candidate = f"service:{name}"
-                if candidate not in found and plain(here) in service.needs:
+                if candidate in found or candidate == subject:
+                    continue
+                if plain(here) in service.needs:
                     found.append(candidate)
                     frontier.append(candidate)
         return tuple(found)
@@ -110,8 +112,10 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
                         yield unknown((shelf, name, "teams", index), "team", team, self.teams)
                 for env, environment in entry.environments.items():
                     twin = environment.twin_of
-                    if twin is not None and twin not in entry.environments:
-                        where = (shelf, name, "environments", env, "twin_of")
+                    where = (shelf, name, "environments", env, "twin_of")
+                    if twin == env:
+                        yield Mistake(where, f"{env} cannot be the twin of itself")
+                    elif twin is not None and twin not in entry.environments:
                         yield unknown(where, "environment", twin, entry.environments)
         for name, service in self.services.items():
             if name in self.vendors:
@@ -119,7 +123,9 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
                     ("services", name), f"a vendor is called {name} too; rename one of them"
                 )
             for index, need in enumerate(service.needs):
-                if self.find(need) is None:
+                if need == name:
+                    yield Mistake(("services", name, "needs", index), f"{name} cannot need itself")
+                elif self.find(need) is None:
                     there = {**self.vendors, **self.services}
                     yield unknown(
                         ("services", name, "needs", index), "service or vendor", need, there

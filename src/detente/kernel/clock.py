@@ -66,15 +66,18 @@ def seconds_between(start: Instant, end: Instant) -> Seconds:
 
 def lasting(seconds: Seconds) -> str:
     """A length of time as people say it: '2 h 5 min', '41 s', '230 ms'."""
-    if seconds < 0:
+    if seconds <= -0.0005:
         return "-" + lasting(-seconds)
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{round(seconds * 1000)} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 and seconds % 1 else f"{int(seconds)} s"
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86_400)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 ", " ")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
     if minutes < 60:
-        return _two(minutes, "min", int(seconds) % 60, "s")
+        return _two(minutes, "min", whole % 60, "s")
     if hours < 48:
         return _two(hours, "h", minutes % 60, "min")
     return _two(days, "days", hours % 24, "h")

@@ -77,7 +77,8 @@ def named(name: str) -> Callable[[F], F]:
     """Give a fact the name it has on disk, for good: `slice.past_tense`."""
 
     def register(cls: F) -> F:
-        if name in _classes and _classes[name].__qualname__ != cls.__qualname__:
+        taken = _classes.get(name)
+        if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"two facts are called {name}: {_classes[name]} and {cls}")
         cls.name = name
         _classes[name] = cls
@@ -100,11 +101,14 @@ def encode(fact: Fact) -> bytes:
 
 
 def decode(name: str, body: bytes, about: Subject) -> Fact:
-    """The fact again. An unknown name comes back as `Unknown`, never as an error."""
+    """The fact again. What this version cannot read comes back as `Unknown`, never as an error."""
     read = _decoders.get(name)
     if read is None:
         return Unknown(about=about, called=name, body=body)
-    fact: Fact = read(body)
+    try:
+        fact: Fact = read(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # one bad line must not hide all others
+        return Unknown(about=about, called=name, body=body)
     return fact
 
 

@@ -7,7 +7,8 @@ the point follows ISO 4217.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from typing import Literal
 
 import msgspec
 
@@ -40,6 +41,10 @@ _DIGITS = {
 }
 
 
+MOST = 10**15
+"""More minor units than any one call is worth. Sums of amounts up to here stay exact in SQL."""
+
+
 class Money(msgspec.Struct, frozen=True, order=True):
     """An exact amount: `minor` whole minor units of the ISO 4217 `currency`."""
 
@@ -47,7 +52,7 @@ class Money(msgspec.Struct, frozen=True, order=True):
     currency: str
 
     def __str__(self) -> str:
-        digits = _DIGITS.get(self.currency, 2)
+        digits = digits_of(self.currency)
         whole = Decimal(self.minor).scaleb(-digits)
         return f"{whole:,.{digits}f} {self.currency}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
@@ -57,16 +62,34 @@ class Money(msgspec.Struct, frozen=True, order=True):
         return Money(self.minor + other.minor, self.currency)
 
 
-def money(amount: str | int | Decimal, currency: str) -> Money:
-    """'19.90', 'EUR' → 1990 minor units. ValueError if the amount has more digits than coins exist."""
-    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
+
+
+def digits_of(currency: str) -> int:
+    """How many digits stand after the point."""
+    return _DIGITS.get(currency, 2)
+
+
+def money(
+    amount: str | int | Decimal, currency: str, *, unit: Literal["minor", "major"] = "major"
+) -> Money:
+    """'19.90', 'EUR' → 1990 minor units; with `unit="minor"` the amount is in those already.
+
+    ValueError if it has more digits than coins exist, or is no amount at all.
+    """
+    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
         raise ValueError(f"{currency!r} is not an ISO 4217 code such as EUR")
+    said = str(amount)[:40]
     try:
-        minor = Decimal(amount).scaleb(_DIGITS.get(currency, 2))
-    except InvalidOperation:
-        raise ValueError(f"{amount!r} is not an amount such as 19.90") from None
-    if not minor.is_finite() or minor != minor.to_integral_value():
-        raise ValueError(f"{amount} {currency} has more digits than {currency} has coins for")
+        minor = Decimal(amount).scaleb(0 if unit == "minor" else digits_of(currency), _EXACT)
+    except ArithmeticError:
+        raise ValueError(f"{said!r} is not an amount such as 19.90") from None
+    if not minor.is_finite() or "_" in said:
+        raise ValueError(f"{said!r} is not an amount such as 19.90")
+    if abs(minor) > MOST:
+        raise ValueError(f"{said} {currency} is more than any call is worth")
+    if minor != minor.to_integral_value():
+        raise ValueError(f"{said} {currency} has more digits than {currency} has coins for")
     return Money(int(minor), currency)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from email.message import EmailMessage
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -90,12 +91,12 @@ class RealNetwork:
 
         trail: dict[str, Any] = {}
         request = self._open().request(
-            method, url, headers=headers, data=body or None, allow_redirects=False,
+            method, url, headers=headers, data=BytesIO(body) if body else None, allow_redirects=False,
             trace_request_ctx=trail,
         )  # fmt: skip
         try:
             async with asyncio.timeout(timeout), request as response:
-                content = await response.content.read(MAX_REPLY)
+                content = await _whole(response.content)
                 pairs = tuple((str(name), value) for name, value in response.headers.items())
                 return Reply(response.status, pairs, content)
         except TimeoutError:
@@ -104,6 +105,8 @@ class RealNetwork:
             raise NotReached(f"no connection within {lasting(timeout)}") from None
         except aiohttp.InvalidURL:
             raise NotReached(f"{url} is not an address") from None
+        except ValueError as error:  # a header that no connection could carry
+            raise NotReached(f"it cannot be sent: {_why(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
             if trail.get("sent"):
                 raise NoAnswer(
@@ -149,11 +152,22 @@ class RealNetwork:
             self._session = aiohttp.ClientSession(
                 trace_configs=[trace],
                 auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # ours counts
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=5),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         return self._session
+
+
+async def _whole(stream: aiohttp.StreamReader) -> bytes:
+    """Everything the other side says; NoAnswer if it does not come to an end."""
+    content = bytearray()
+    async for chunk in stream.iter_any():
+        content += chunk
+        if len(content) > MAX_REPLY:
+            raise NoAnswer(f"the answer is longer than {MAX_REPLY // 1024**2} MB")
+    return bytes(content)
 
 
 def _why(error: BaseException) -> str:

@@ -6,11 +6,13 @@ it, and what people declared. It is put together in `detente.app` and handed dow
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import apsw
 import msgspec
 
 from detente.kernel.catalogue import Catalogue
@@ -20,6 +22,8 @@ from detente.kernel.ledger import Condition, Ledger, Query, Receipt
 from detente.kernel.network import Network
 from detente.kernel.slice import Slice
 from detente.kernel.views import Rows, Views
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -79,7 +83,11 @@ class Node:
         receipt = await self.ledger.append(
             facts, by=by, condition=condition, key=key, attach=attach, reader=reader
         )
-        self.views.catch_up(self.ledger)
+        try:
+            self.views.catch_up(self.ledger)
+        except apsw.Error as error:
+            # The facts are on disk for good; saying otherwise would make the caller write them twice.
+            log.warning("the views are behind the ledger and catch up later: %s", error)
         return receipt
 
     async def react(

@@ -53,6 +53,7 @@ create index span_open on span(kind, about) where stop is null;
 
 def projection(kinds: Iterable[SpanKind]) -> Projection:
     """The rows of these kinds of span."""
+    kinds = tuple(kinds)
     opening: dict[str, list[str]] = {}
     closing: dict[str, list[str]] = {}
     for kind in kinds:
@@ -71,7 +72,16 @@ def projection(kinds: Iterable[SpanKind]) -> Projection:
                 rows.execute(_OPEN, (name, recorded.about, at, recorded.position, says))
 
     hears = tuple(sorted({*opening, *closing}))
-    return Projection("span", _TABLE, hears, fold)
+    return Projection("span", f"{_told(kinds)}{_TABLE}", hears, fold)
+
+
+def _told(kinds: Iterable[SpanKind]) -> str:
+    """Which facts open and close what, as a comment: the rows are made anew when that changes."""
+    return "".join(
+        f"-- {kind.name}: {','.join(fact.name for fact in kind.opens)}"
+        f" to {','.join(fact.name for fact in kind.closes)}\n"
+        for kind in kinds
+    )
 
 
 _OPEN = "insert into span values (?, ?, ?, null, ?, null, ?)"

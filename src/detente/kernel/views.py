@@ -22,6 +22,7 @@ Rows = apsw.Connection
 """Where a projection writes and a query reads: plain SQL."""
 
 _BATCH = 2_000
+_FORM = "2"  # of this file itself
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Views:
 
     def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
         self.rows = apsw.Connection(str(path))
-        self.rows.execute(
-            "pragma journal_mode=wal; pragma synchronous=off; pragma busy_timeout=5000"
-        )
+        # Safe against power cuts: a commit may be forgotten, never torn, and is then folded again.
+        self.rows.execute("pragma journal_mode=wal; pragma synchronous=normal")
+        self.rows.execute("pragma busy_timeout=5000")
         self._projections = tuple(projections)
         self._hearers: dict[str, list[Projection]] = {}
         for each in self._projections:
@@ -66,9 +67,13 @@ class Views:
         """Fold everything that is new; answers with the position reached."""
         position = self.position
         while batch := list(ledger.read(after=position, limit=_BATCH)):
-            self._fold(batch)
-            position = batch[-1].position
+            position = self._fold(position, batch)
         return position
+
+    def check(self, ledger: Ledger) -> None:
+        """Forget every row if they were folded from another ledger: one put back, or put aside."""
+        if self._last_on_disk() != self._last_in(ledger):
+            self._start_over()
 
     def rebuild(self, ledger: Ledger) -> int:
         """Forget every row and fold the whole ledger again."""
@@ -78,18 +83,39 @@ class Views:
     def close(self) -> None:
         self.rows.close()
 
-    def _fold(self, batch: Sequence[Recorded]) -> None:
-        """All of the batch or nothing. Writing the position first keeps a second process out."""
+    def _fold(self, after: int, batch: Sequence[Recorded]) -> int:
+        """All of the batch or nothing; answers with the position reached.
+
+        Nothing if somebody else, with the same file open, has come to another position meanwhile.
+        """
         with self.rows:
-            before = self.position
-            self.rows.execute("update views_read set position = ?", (batch[-1].position,))
+            self.rows.execute("update views_read set position = position")  # now nobody else writes
+            reached = self.position
+            if reached != after:
+                return reached
             for recorded in batch:
-                if recorded.position > before:
-                    for projection in self._hearers.get(recorded.name, ()):
-                        projection.fold(self.rows, recorded)
+                for projection in self._hearers.get(recorded.name, ()):
+                    projection.fold(self.rows, recorded)
+            last = batch[-1]
+            self.rows.execute(
+                "update views_read set position = ?, at = ?", (last.position, last.at)
+            )
+        return last.position
+
+    def _last_on_disk(self) -> tuple[int, int]:
+        for position, at in self.rows.execute("select position, at from views_read"):
+            return position, at
+        return 0, 0
+
+    def _last_in(self, ledger: Ledger) -> tuple[int, int]:
+        """What the ledger says of the newest fact that these rows know of."""
+        position = self.position
+        for recorded in ledger.read(after=position - 1, until=position):
+            return recorded.position, recorded.at
+        return 0, 0
 
     def _shape(self) -> str:
-        return ",".join(f"{each.noun}:{each.shape()}" for each in self._projections)
+        return ",".join([_FORM, *(f"{each.noun}:{each.shape()}" for each in self._projections)])
 
     def _shape_on_disk(self) -> str | None:
         try:
@@ -106,7 +132,7 @@ class Views:
             )
             for (table,) in list(self.rows.execute(ours)):
                 self.rows.execute(f'drop table "{table}"')
-            self.rows.execute("create table views_read(position integer, shape text)")
-            self.rows.execute("insert into views_read values (0, ?)", (self._shape(),))
+            self.rows.execute("create table views_read(position integer, at integer, shape text)")
+            self.rows.execute("insert into views_read values (0, 0, ?)", (self._shape(),))
             for each in self._projections:
                 self.rows.execute(each.tables)

@@ -48,11 +48,12 @@ class Postman:
             group.create_task(self._listen())
             while True:
                 self._stirred.clear()
-                for letter in self._due():
+                owed = queries.owed(self.node)
+                for letter in self._due(owed):
                     self._under_way.add(letter.way)
                     group.create_task(self._hand_over(letter))
                 try:
-                    async with asyncio.timeout(self._until_next()):
+                    async with asyncio.timeout(self._until_next(owed)):
                         await self._stirred.wait()
                 except TimeoutError:
                     pass
@@ -61,24 +62,20 @@ class Postman:
         async for _batch in self.node.follow(HEARS, after=self.node.ledger.head()):
             self._stirred.set()
 
-    def _due(self) -> list[Letter]:
+    def _due(self, owed: Sequence[Letter]) -> list[Letter]:
         """At most one for each way that is free: there are as many at once as there are ways."""
         now = self.node.clock.now()
         due: dict[tuple[str, Channel], Letter] = {}
-        for letter in queries.owed(self.node):
+        for letter in owed:
             if letter.way not in self._under_way and letter.not_before <= now:
                 due.setdefault(letter.way, letter)
         return list(due.values())
 
-    def _until_next(self) -> Seconds:
-        waiting = [
-            letter.not_before
-            for letter in queries.owed(self.node)
-            if letter.way not in self._under_way
-        ]
-        if not waiting:
+    def _until_next(self, owed: Sequence[Letter]) -> Seconds:
+        free = [letter.not_before for letter in owed if letter.way not in self._under_way]
+        if not free:
             return _LONGEST_WAIT
-        wait = seconds_between(self.node.clock.now(), min(waiting))
+        wait = seconds_between(self.node.clock.now(), min(free))
         return min(max(wait, 0.01), _LONGEST_WAIT)
 
     async def _hand_over(self, letter: Letter) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.fact import Fact, Subject
 from detente.kernel.node import Node
-from detente.kernel.slice import Lever, NotFound, Pull, Refused
+from detente.kernel.slice import Lever, Pull, Refused
 from detente.pager import decisions, queries
 from detente.pager.decisions import AlreadyTaken, Matter
 
@@ -28,7 +28,7 @@ def _take(node: Node, pull: Pull) -> list[Fact]:
 
 
 def _answer(node: Node, pull: Pull) -> list[Fact]:
-    about, team = letter_of(node, pull.about)
+    about, team = queries.letter_of(node, pull.about)
     named = pull.form.who.strip() or (pull.by if pull.by != _NOBODY_KNOWN else "")
     who = named or f"{_NOBODY_KNOWN} of {node.title(f'team:{team}')}"
     return _taken(queries.matter_or_not_found(node.rows, about), who, way="link", team=team)
@@ -43,19 +43,6 @@ def _taken(matter: Matter, who: str, *, way: str, team: str = "") -> list[Fact]:
         raise Refused(
             f"{matter.held_by} has it already, and everybody was told. Somebody else may take it over."
         ) from None
-
-
-def letter_of(node: Node, about: Subject) -> tuple[Subject, str]:
-    """The incident and the team of `letter:12.3fa9…`. Raises NotFound unless it is a real link."""
-    number, _, shown = plain(about).partition(".")
-    incident = f"incident:{number}"
-    team = decisions.team_of(node.token, incident, shown, tuple(node.catalogue.teams))
-    if team is None:
-        raise NotFound(
-            "This link is not one of ours, or was made before this node's token changed. The incident"
-            f" itself is at {node.address}/incidents/{number}."
-        )
-    return incident, team
 
 
 def _open(node: Node, about: Subject) -> bool:

@@ -14,10 +14,10 @@ from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.kernel.web.faces import Told, tell
 from detente.pager import queries
 from detente.pager.decisions import Channel, Letter, Mark, Matter, masked
-from detente.pager.levers import letter_of
 from detente.pager.settings import Pager
 
 _TOLD_LATELY = 20
+WAYS: dict[Channel, str] = {"mail": "by mail", "webhook": "in the chat"}
 
 
 class Ear(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ def overview(node: Node, _ask: Ask) -> Overview:
 
 def take_page(node: Node, ask: Ask) -> TakePage:
     letter = f"letter:{ask.path['incident']}.{ask.path['token']}"
-    about, team = letter_of(node, letter)
+    about, team = queries.letter_of(node, letter)
     matter = queries.matter_or_not_found(node.rows, about)
     return TakePage(
         number=matter.number,
@@ -153,8 +153,8 @@ def signs(node: Node) -> list[Sign]:
         Sign(
             tone="warn",
             about=late.about,
-            sentence=f"{late.team} could not be told by {late.channel} about incident {late.number}:"
-            f" {late.reason}",
+            sentence=f"{node.title(f'team:{late.team}')} could not be told"
+            f" {WAYS[late.channel]} about incident {late.number}: {late.reason}",
             href="/pager",
         )
         for late in _late(node)
@@ -244,7 +244,7 @@ PAGES = (
     ),
     Page(
         path="/pager/take/{incident}/{token}",
-        title="I have it",
+        title="Letter",
         answer=take_page,
         template="pager/take.html",
         hears=_HEARS,

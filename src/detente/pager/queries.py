@@ -78,6 +78,19 @@ def owed(node: Node) -> list[Letter]:
     )
 
 
+def letter_of(node: Node, about: Subject) -> tuple[Subject, str]:
+    """The incident and the team of `letter:12.3fa9…`. Raises NotFound unless it is a real link."""
+    number, _, shown = plain(about).partition(".")
+    incident = f"incident:{number}"
+    team = decisions.team_of(node.token, incident, shown, tuple(node.catalogue.teams))
+    if team is None:
+        raise NotFound(
+            "This link is not one of ours, or was made before this node's token changed. The incident"
+            f" itself is at {node.address}/incidents/{number}."
+        )
+    return incident, team
+
+
 def measures(node: Node, of: Subject) -> list[str]:
     """What Détente itself is doing about it."""
     return [_measure(fact, plain(fact.about)) for fact in _breakers(node) if fact.vendor == of]

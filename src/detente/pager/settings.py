@@ -64,6 +64,14 @@ def mistakes(pager: Pager, catalogue: Catalogue) -> Iterator[Mistake]:
         there, missing = ("user", "password") if mail.password is None else ("password", "user")
         yield Mistake(("pager", "mail", there), f"a {there} without a {missing} is of no use")
 
+    if mail.password is not None and mail.tls == "none" and not _is_here(mail.server.host):
+        says = "without encryption everybody on the way could read the password; say starttls"
+        yield Mistake(("pager", "mail", "tls"), says)
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
 
 def _is_address(written: str) -> bool:
     _, address = parseaddr(written)

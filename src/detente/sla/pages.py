@@ -150,7 +150,7 @@ def steps(card: Card, promise: Promise) -> list[Step]:
         Step(
             "Attained under the contract",
             made.under_contract_says,
-            f"(whole period − down) ÷ whole period: {outcome}; unmeasured time counts for the vendor",
+            f"(whole period − down) ÷ whole period: {outcome}; time not measured counts for them",
         ),
         Step("Allowed downtime", _long(made.allowed), f"(100% − {made.target}) × whole period"),
         Step("Left of it", _long(max(0.0, made.left)), card.budget),
@@ -175,7 +175,7 @@ def _owed(promise: Promise, made: Standing) -> str:
     row = next((each for each in made.rows if each.reached), None)
     if row is None:
         return "no row of the table is reached"
-    return f"{row.owed} of {promise.fee}, rounded down, because attained under the contract < {row.below}"
+    return f"{row.owed} of {promise.fee}, rounded down: below {row.below} under the contract"
 
 
 # -- signs and panels --------------------------------------------------------------------------

@@ -156,11 +156,13 @@ class SimulatedProber:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _ask_again_and_again(self, probe: Probe, place: str) -> None:
+        last = 0
         while True:
-            now = self._clock.now()
+            now = max(self._clock.now(), last)  # a slot is never taken twice
             end = now + round(2 * probe.every * NS) + 1
             slot = next(iter(slots(probe.id, probe.every, now + 1, end, place=place)))
             await asyncio.sleep((slot - now) / NS)
+            last = slot
             self._results.put_nowait([await self._ask(probe, slot)])
 
     async def _ask(self, probe: Probe, slot: Instant) -> Result:

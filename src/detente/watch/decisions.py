@@ -24,7 +24,7 @@ from detente.facts.watch import (
     WarningPassed,
     WentDown,
 )
-from detente.kernel.clock import Instant, seconds_between
+from detente.kernel.clock import NS, Instant, seconds_between
 from detente.kernel.fact import Fact, Subject
 from detente.watch.engine.wire import Result
 from detente.watch.settings import Check
@@ -34,6 +34,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a check between two runs."""
 
     down: bool = False  # or warned of
+    warned: bool = False  # how it fell: as a warning and not as an outage
     blind: bool = False
     down_since: Instant = 0
     failures: int = 0  # in a row
@@ -49,17 +50,24 @@ def judge(
     name: str, check: Check, of: Subject, standing: Standing, result: Result
 ) -> tuple[Standing, list[Fact]]:
     """What one result changes, and the facts it makes."""
-    if result.verdict == "skipped" or result.slot <= standing.seen:
+    if result.verdict == "skipped" or _is_old(result, standing, check):
         return standing, []
     if result.verdict == "inconclusive":
         return _could_not_tell(name, check, standing, result)
     facts: list[Fact] = []
     if standing.blind:
         facts.append(RegainedSight(about=f"check:{name}", since=result.slot))
+        # Nobody looked meanwhile, so what was seen before is not "in a row" with what comes now.
+        standing = msgspec.structs.replace(standing, failures=0, answers=0)
     standing = msgspec.structs.replace(standing, blind=False, untold=0, seen=result.slot)
     judged = _answered if result.verdict == "ok" else _failed
     standing, more = judged(name, check, of, standing, result)
     return standing, [*facts, *more]
+
+
+def _is_old(result: Result, standing: Standing, check: Check) -> bool:
+    """Told already, or overtaken by a later run. Far back it is new: our clock was put right."""
+    return 0 <= standing.seen - result.slot < 2 * (check.every + check.timeout) * NS
 
 
 def _could_not_tell(
@@ -82,7 +90,7 @@ def _failed(
     after = msgspec.structs.replace(standing, failures=failures, first_failure=first, answers=0)
     if standing.down or failures < check.falls_after:
         return after, []
-    after = msgspec.structs.replace(after, down=True, down_since=first)
+    after = msgspec.structs.replace(after, down=True, down_since=first, warned=check.warns_only)
     about = f"check:{name}"
     if check.warns_only:
         return after, [Warned(about=about, of=of, since=first, reason=result.reason)]
@@ -103,7 +111,7 @@ def _answered(
         return after, []
     after = msgspec.structs.replace(after, down=False)
     about = f"check:{name}"
-    if check.warns_only:
+    if standing.warned:
         return after, [WarningPassed(about=about, of=of, since=first)]
     lasted = max(0.0, seconds_between(standing.down_since, first))
     back = CameBack(about=about, of=of, since=first, lasted=lasted, environment=check.environment)

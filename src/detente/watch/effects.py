@@ -12,6 +12,7 @@ import msgspec
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant
 from detente.kernel.fact import Fact
+from detente.kernel.ledger import LedgerError
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.watch import decisions
@@ -44,6 +45,7 @@ class Watcher:
         self._length = round(self.watch.sheet * NS)
         self._since = node.clock.now()
         self._unfiled: list[Result] = []
+        self._untold: list[Fact] = []  # decided on, and not on the ledger yet
 
     def _remembered(self, name: str) -> Standing:
         """A check that was down when the node stopped is down until it answers."""
@@ -53,12 +55,13 @@ class Watcher:
         return Standing(
             down=fallen is not None,
             down_since=fallen.start if fallen else 0,
+            warned=fallen is not None and fallen.kind == "warning",
             blind="blind" in mine,
         )
 
     async def heard(self, results: Sequence[Result]) -> None:
         """Judge results as they come; what changes is on the ledger before the next ones are read."""
-        facts: list[Fact] = []
+        facts, self._untold = self._untold, []
         for result in results:
             check = self.watch.checks.get(result.id)
             if check is None:
@@ -70,30 +73,46 @@ class Watcher:
             )
             facts.extend(news)
         self._unfiled.extend(results)
-        if facts:
+        if not facts:
+            return
+        try:
             await self.node.record(*facts, by=f"place:{self.watch.place}")
+        except LedgerError as error:
+            self._untold = [*facts, *self._untold]
+            log.error("%d changes are not written down yet: %s", len(facts), error)
 
     async def file(self, until: Instant) -> None:
         """File everything up to then as one sheet."""
+        since, place = self._since, self.watch.place
+        if until <= since:
+            return  # the clock was set back; this sheet goes on until it has caught up
         mine = [each for each in self._unfiled if each.slot < until]
         expected = {
-            name: list(slots(name, check.every, self._since, until, place=self.watch.place))
+            name: list(slots(name, check.every, since, until, place=place))
             for name, check in self.watch.checks.items()
         }
-        sheet, packed = decisions.file_sheet(self.watch.place, self._since, until, expected, mine)
-        if sheet.tallies:
-            await self.node.record(sheet, by=sheet.about, attach={0: packed})
+        sheet, packed = decisions.file_sheet(place, since, until, expected, mine)
+        # What comes in while this is written belongs to the next sheet.
         self._unfiled = [each for each in self._unfiled if each.slot >= until]
         self._since = until
+        try:
+            await self.node.record(sheet, by=sheet.about, attach={0: packed})
+        except LedgerError:
+            self._unfiled, self._since = mine + self._unfiled, since
+            raise
 
     async def file_regularly(self) -> None:
         """A sheet is closed once the slowest run that began in it must have ended."""
         grace = max((check.timeout for check in self.watch.checks.values()), default=0.0) + 0.5
+        wait = min(self._length / NS, grace + 1)  # the first one soon: somebody is looking
         while True:
-            await asyncio.sleep(self._length / NS)
+            await asyncio.sleep(wait)
+            wait = self._length / NS
             until = self.node.clock.now() - round(grace * NS)
-            if until > self._since:
+            try:
                 await self.file(until)
+            except LedgerError as error:
+                log.error("a sheet of results is not filed yet: %s", error)
 
 
 def probe(name: str, check: Check) -> Probe:

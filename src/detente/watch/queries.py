@@ -8,7 +8,7 @@ import msgspec
 
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant, Seconds, later
-from detente.kernel.fact import Subject, Tone
+from detente.kernel.fact import Subject, Tone, plain
 from detente.kernel.node import Node
 from detente.kernel.spans import Span
 from detente.kernel.views import Rows
@@ -77,6 +77,9 @@ def standing(node: Node, name: str, check: Check) -> Standing:
     start = later(now, -86_400)
     latest = last_seen(node.rows, name)
     state, span = _state(node.rows, about, latest)
+    since, reason = (span.start, span.says) if span else (None, "")
+    if state == "up" and latest and not _fresh(node, check, latest, now):
+        state, since, reason = "cannot tell", latest.until, "nobody has looked since"
     outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
     gaps = unmeasured(node.rows, name, start, now, check.every)
     return Standing(
@@ -89,8 +92,8 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         every=float(check.every),
         state=state,
         tone=_TONES[state],
-        since=span.start if span else None,
-        reason=span.says if span else "",
+        since=since,
+        reason=reason,
         last_seen=latest.until if latest else None,
         median=_median(node.rows, name, later(now, -3600)),
         outages=outages,
@@ -118,7 +121,21 @@ def _state(rows: Rows, about: Subject, latest: Seen | None) -> tuple[State, Span
         return "cannot tell", going["blind"]
     if "warning" in going:
         return "warning", going["warning"]
-    return ("up" if latest and latest.ok else "not seen yet"), None
+    return (
+        "up" if latest and (latest.ok or _ever_answered(rows, plain(about))) else "not seen yet"
+    ), None
+
+
+def _ever_answered(rows: Rows, name: str) -> bool:
+    """Some failures in a row are not an outage yet, if it was ever there."""
+    asked = "select 1 from watch_hour where name = ? and ok > 0 limit 1"
+    return any(True for _ in rows.execute(asked, (name,)))
+
+
+def _fresh(node: Node, check: Check, latest: Seen, now: Instant) -> bool:
+    """Has anybody looked lately? The newest sheet is still being written."""
+    patience = 2 * check.every + check.timeout + node.settings(Watch).sheet + 60
+    return latest.until > later(now, -patience)
 
 
 _SEEN = """
@@ -128,8 +145,8 @@ from watch_seen where name = ?
 
 
 def last_seen(rows: Rows, name: str) -> Seen | None:
-    """The newest sheet in which the check was run."""
-    asked = f"{_SEEN} and ok + failed + inconclusive > 0 order by since desc limit 1"
+    """The newest sheet in which a run of the check told something."""
+    asked = f"{_SEEN} and ok + failed > 0 order by since desc limit 1"
     return next((_seen(row) for row in rows.execute(asked, (name,))), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -111,6 +112,7 @@ def mistakes(watch: Watch, catalogue: Catalogue) -> Iterator[Mistake]:
                 (*here, asked[1]), f"one check asks one thing; give {asked[1]} its own check"
             )
         yield from _belongs(check, name, here, catalogue)
+        yield from _expects(check, here)
         if check.every < 1:
             yield Mistake((*here, "every"), "checks run at most once a second; write 1s or more")
         if check.timeout > check.every:
@@ -118,6 +120,16 @@ def mistakes(watch: Watch, catalogue: Catalogue) -> Iterator[Mistake]:
                 f"timeout {check.timeout} is longer than every {check.every}: checks would overlap"
             )
             yield Mistake((*here, "every"), says)
+
+
+def _expects(check: Check, here: tuple[str, ...]) -> Iterator[Mistake]:
+    if check.http is None and check.expect != Expect():
+        yield Mistake((*here, "expect"), "only http checks have answers to look into")
+    try:
+        re.compile(check.expect.matches or "")
+    except re.error as error:
+        says = f"this is not a regular expression: {error}"
+        yield Mistake((*here, "expect", "matches"), says)
 
 
 def _belongs(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -65,15 +66,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: Seconds
     reason: str = ""
     unknown: bool = False  # sent, and the vendor may have acted on it
+    kept_back: bool = False  # our own breaker did not let it out
 
     @property
     def accepted(self) -> bool:
-        return self.status is not None and 200 <= self.status < 400
+        return self.status is not None and 200 <= self.status < 400 and not self._elsewhere
 
     @property
     def refused(self) -> bool:
         """A refusal of business. Too early, too many and timed out are the vendor's trouble."""
-        return self.status is not None and 400 <= self.status < 500 and not self.troubled
+        if self.status is None or self.troubled:
+            return False
+        return 400 <= self.status < 500 or self._elsewhere
+
+    @property
+    def _elsewhere(self) -> bool:
+        """The same request is wanted at another address: nothing was done at this one."""
+        return self.status in (301, 307, 308)
 
     @property
     def troubled(self) -> bool:
@@ -84,7 +93,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def answered(status: int, seconds: Seconds) -> Outcome:
     """What an answer means. A 5xx may come from behind the point of no return, so it is unknown."""
     troubled = status >= 500 or status in (408, 425)
-    reason = f"the vendor answered HTTP {status}" if status >= 400 else ""
+    done = Outcome(status=status, seconds=seconds).accepted
+    reason = "" if done else f"the vendor answered HTTP {status}"
     return Outcome(status=status, seconds=seconds, reason=reason, unknown=troubled)
 
 
@@ -170,6 +180,25 @@ def pace(plan: Replay, successes: int) -> Seconds:
     return 1 / rate
 
 
+def before_replay(call: Call, *, repeatable: bool) -> list[Fact]:
+    """What is written down before a parked call is sent again.
+
+    If we die before the answer is on disk, a call that the vendor could not recognise must wait for
+    a person. So it is held first, and whatever the vendor says takes it from there.
+    """
+    if repeatable:
+        return []
+    return [
+        CallHeld(about=call.about, route=call.route, reason=f"it was sent again; {_LOOK_FIRST}")
+    ]
+
+
+def without_request(call: Call) -> list[Fact]:
+    """What becomes of a call whose request cannot be read any more."""
+    reason = "its request is not there any more, so it cannot be sent: settle it or give it up"
+    return [CallHeld(about=call.about, route=call.route, reason=reason)]
+
+
 def recover(call: Call, *, repeatable: bool) -> list[Fact]:
     """What becomes of a call that was with the vendor when the node died."""
     reason = "Détente stopped while the vendor had it"
@@ -181,16 +210,14 @@ def worth(body: bytes, where: MoneyIn | None) -> Money | None:
     if where is None:
         return None
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_float=Decimal)
         amount = _pointed(document, where.amount)
         currency = where.currency
         if currency.startswith("/"):
             currency = str(_pointed(document, currency))
-        if isinstance(amount, bool) or not isinstance(amount, int | float | str):
+        if isinstance(amount, bool) or not isinstance(amount, int | Decimal | str):
             return None
-        if where.unit == "minor":
-            return Money(int(amount), money("0", currency.upper()).currency)
-        return money(str(amount), currency.upper())
+        return money(amount, currency.upper(), unit=where.unit)
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return None
 
@@ -199,7 +226,8 @@ def _pointed(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) points at. KeyError, IndexError or TypeError if at nothing."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        document = document[int(name)] if isinstance(document, list) else document[name]
+        counted = isinstance(document, list) and name.isdecimal()  # nothing counts from the end
+        document = document[int(name) if counted else name]
     return document
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import unquote
 
 import msgspec
 
@@ -24,8 +25,9 @@ from detente.facts.work import (
     RouteResumed,
 )
 from detente.kernel import spans
-from detente.kernel.clock import NS, later
+from detente.kernel.clock import NS, Instant, later
 from detente.kernel.fact import Fact, plain
+from detente.kernel.ledger import LedgerError
 from detente.kernel.network import NoAnswer, NotReached, Reply
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Effect
@@ -58,9 +60,14 @@ class Desk:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.work = node.settings(Work)
-        self.breakers = {name: self._breaker(name, route) for name, route in self.work.routes.items()}
+        self.breakers = {
+            name: self._breaker(name, route) for name, route in self.work.routes.items()
+        }
         self.at_vendor: set[str] = set()  # calls being sent this moment: people must wait for those
-        self._asked: dict[tuple[str, str], asyncio.Future[Outgoing]] = {}
+        self._decided: dict[str, float] = {}  # calls people just decided on, until when
+        self._asked: dict[tuple[str, str], asyncio.Task[Outgoing]] = {}
+        self._owed: set[asyncio.Task[None]] = set()  # what is still to be written down
+        self._known = node.ledger.head()  # levers pulled from here on are followed
         self._changes: asyncio.Queue[tuple[str, Change]] = asyncio.Queue()
         self._stirred = asyncio.Event()
 
@@ -72,23 +79,28 @@ class Desk:
         if route is None:
             known = ", ".join(self.work.routes) or "none yet"
             return _problem(404, f"no route is called {incoming.route!r}; declared: {known}")
+        if not _stays_below(incoming.path):
+            return _problem(400, "the path leads out of the route; write it without `.` and `..`")
         if incoming.method not in route.park:
             return await self._pass_on(route, incoming)
+        incoming = _readable(incoming)
         key = incoming.header(route.idempotency or _IDEMPOTENCY) or self._new_id()
         asked = (incoming.route, key)
         if (first := self._asked.get(asked)) is not None:
             return await self._same(incoming, key, await asyncio.shield(first))
-        self._asked[asked] = mine = asyncio.get_running_loop().create_future()
+        # A task of its own: a caller who hangs up must not stop what was begun.
+        taking = asyncio.create_task(self._take_or_say_why(route, incoming, key))
+        self._asked[asked] = taking
+        taking.add_done_callback(lambda _task: self._asked.pop(asked))
+        return await asyncio.shield(taking)
+
+    async def _take_or_say_why(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         try:
-            outgoing = await self._take(route, incoming, key)
-            mine.set_result(outgoing)
-            return outgoing
-        except BaseException as error:
-            mine.set_exception(error)
-            mine.exception()  # somebody may or may not be waiting for it
-            raise
-        finally:
-            del self._asked[asked]
+            return await self._take(route, incoming, key)
+        except LedgerError as error:
+            log.error("a call for %s was turned away: %s", incoming.route, error)
+            says = "nothing was sent and nothing was kept, because it could not be written down"
+            return _problem(503, f"{says}: {error}", retry_after=5)
 
     async def _take(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         about = f"call:{self._new_id()}"
@@ -106,17 +118,16 @@ class Desk:
         receipt = await self.node.record(
             taken,
             by=f"route:{incoming.route}",
-            key=f"work:{incoming.route}:{key}",
+            key=f"work:{incoming.route}/{key}",
             attach={0: _pack(request)},
         )
-        call = queries.by_key(self.node.rows, incoming.route, key)
-        assert call is not None, "the views have read what was just recorded"
         if receipt.repeated:
-            return self._again(route, incoming, call)
+            return self._again(route, incoming, key)
+        call = _call(taken, receipt.first, self.node.clock.now())
         outcome, reply = await self._send(route, call, request)
         facts = decisions.settle_first(call, outcome, repeatable=_repeatable(route))
         kept = {0: _pack(reply)} if isinstance(facts[0], CallCharged | CallRefused) else None
-        await self.node.record(*facts, by=f"route:{call.route}", attach=kept)
+        await self._write_down(facts, call, f"first:{about}", kept, wait=False)
         if kept and reply:
             return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
         self._stirred.set()
@@ -125,20 +136,25 @@ class Desk:
     async def _same(self, incoming: Incoming, key: str, first: Outgoing) -> Outgoing:
         """A second request under a key whose first is being answered gets the first's answer."""
         call = queries.by_key(self.node.rows, incoming.route, key)
-        if call is not None and call.sha256 != hashlib.sha256(incoming.body).hexdigest():
-            return _problem(422, _OTHER_BODY)
+        if call is not None and not _same_request(call, incoming):
+            return _problem(422, _OTHER_REQUEST)
         return first
 
-    def _again(self, route: Route, incoming: Incoming, call: Call) -> Outgoing:
+    def _again(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         """The answer to a key that was answered before: the first answer."""
-        if call.sha256 != hashlib.sha256(incoming.body).hexdigest():
-            return _problem(422, _OTHER_BODY)
-        kept = self.node.ledger.attachment(call.answer) if call.answer else None
-        if kept and call.parked_at is None:
-            reply = _unpack_reply(kept)
-            headers = (*end_to_end(reply.headers), ("Idempotent-Replayed", "true"))
-            return Outgoing(reply.status, headers, reply.body)
-        return self._accepted(route, call)
+        call = queries.by_key(self.node.rows, incoming.route, key)
+        if call is None:
+            raise LedgerError("the call is on disk, but the views have not read it yet")
+        if not _same_request(call, incoming):
+            return _problem(422, _OTHER_REQUEST)
+        if call.parked_at is not None or call.answer is None:
+            return self._accepted(route, call)
+        kept = self.node.ledger.attachment(call.answer)
+        if kept is None:
+            return _answered_long_ago(call)
+        reply = _unpack_reply(kept)
+        headers = (*end_to_end(reply.headers), ("Idempotent-Replayed", "true"))
+        return Outgoing(reply.status, headers, reply.body)
 
     def _accepted(self, route: Route, call: Call) -> Outgoing:
         told = {
@@ -151,7 +167,7 @@ class Desk:
 
     async def _pass_on(self, route: Route, incoming: Incoming) -> Outgoing:
         """A call that is not worth keeping: sent on, cut short, or refused at once."""
-        request = _kept(route, incoming)
+        request = _kept(route, incoming, (*route.headers, *route.secret_headers))
         outcome, reply = await self._transmit(route, incoming, request)
         if reply is not None:
             return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
@@ -160,7 +176,9 @@ class Desk:
 
     # -- sending -----------------------------------------------------------------------------
 
-    async def _send(self, route: Route, call: Call, request: Request) -> tuple[Outcome, Reply | None]:
+    async def _send(
+        self, route: Route, call: Call, request: Request
+    ) -> tuple[Outcome, Reply | None]:
         named = ((route.idempotency, call.key),) if route.idempotency else ()
         sealed = Request((*request.headers, *named), request.body)
         again = Incoming(call.route, call.method, call.path, sealed.headers, request.body)
@@ -178,11 +196,11 @@ class Desk:
         permit = breaker.ask()
         if permit is None:
             reason = f"not sent: {breaker.snapshot().reason}"
-            return Outcome(status=None, seconds=0, reason=reason), None
+            return Outcome(status=None, seconds=0, reason=reason, kept_back=True), None
         loop = asyncio.get_running_loop()
         start = loop.time()
         headers = {
-            **dict(request.headers),
+            **_joined(request.headers),
             **route.headers,
             **{name: secret.reveal() for name, secret in route.secret_headers.items()},
         }
@@ -217,7 +235,7 @@ class Desk:
         successes = 0
         while True:
             call = queries.next_due(self.node.rows, name, self.node.clock.now())
-            if call is None or call.about in self.at_vendor:
+            if call is None or call.about in self.at_vendor or self._just_decided(call):
                 await self._until_due(name)
                 continue
             wait = self._not_now(name)
@@ -232,11 +250,24 @@ class Desk:
     async def replay(self, route: Route, call: Call) -> bool:
         """Send one parked call again; True if the vendor took it."""
         kept = self.node.ledger.attachment(call.request)
-        if kept is None:
-            raise LookupError(f"the request of {call.about} is gone, though it was not finished")
-        outcome, reply = await self._send(route, call, _unpack_request(kept))
-        if outcome.status is None and outcome.seconds == 0 and not outcome.unknown:
-            return False  # the breaker or a pause came between: nothing happened, nothing to tell
+        try:
+            request = _unpack_request(kept or b"")
+        except msgspec.MsgspecError:
+            await self._write_down(decisions.without_request(call), call, None)
+            return False
+        self.at_vendor.add(call.about)
+        try:
+            return await self._replay(route, call, request)
+        finally:
+            self.at_vendor.discard(call.about)
+
+    async def _replay(self, route: Route, call: Call, request: Request) -> bool:
+        before = decisions.before_replay(call, repeatable=_repeatable(route))
+        await self._write_down(before, call, None)
+        outcome, reply = await self._send(route, call, request)
+        if outcome.kept_back:  # the breaker or a pause came between: nothing happened
+            await self._write_down(decisions.retry(call) if before else (), call, None)
+            return False
         facts = decisions.settle_replay(
             call,
             outcome,
@@ -246,8 +277,64 @@ class Desk:
             chance=self.node.chance.random(),
         )
         kept_reply = {0: _pack(reply)} if reply and isinstance(facts[0], CallCharged) else None
-        await self.node.record(*facts, by=f"route:{call.route}", attach=kept_reply)
+        await self._write_down(facts, call, None, kept_reply)
         return outcome.accepted
+
+    async def _write_down(
+        self,
+        facts: Sequence[Fact],
+        call: Call,
+        key: str | None,
+        attach: Mapping[int, bytes] | None = None,
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Record what became of a call, however long it takes: the vendor will not take it back.
+
+        A disk that is full is tried again until it is not. Meanwhile nobody may decide on the call,
+        and whoever must answer a caller need not `wait`: the call itself is on disk already, and
+        if we die first it is sent again under the same key.
+        """
+        if not facts:
+            return
+        by = f"route:{call.route}"
+        key = key or f"{by}:{call.about}:{self._new_id()}"
+        try:
+            await self.node.record(*facts, by=by, key=key, attach=attach)
+            return
+        except LedgerError as error:
+            log.error("what became of %s is not written down yet: %s", call.about, error)
+        owed = asyncio.create_task(self._keep_trying(facts, call, key, attach))
+        self._owed.add(owed)
+        owed.add_done_callback(self._owed.discard)
+        if wait:
+            await owed
+
+    async def _keep_trying(
+        self, facts: Sequence[Fact], call: Call, key: str, attach: Mapping[int, bytes] | None
+    ) -> None:
+        pause = 0.5
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 30.0)
+            try:
+                await self.node.record(*facts, by=f"route:{call.route}", key=key, attach=attach)
+            except LedgerError:
+                continue
+            self._stirred.set()
+            return
+
+    def decide_on(self, about: str) -> bool:
+        """Somebody decides on a call: it is not sent while that is written down. False: too late."""
+        if about in self.at_vendor:
+            return False
+        self._decided[about] = asyncio.get_running_loop().time() + 2.0
+        return True
+
+    def _just_decided(self, call: Call) -> bool:
+        now = asyncio.get_running_loop().time()
+        self._decided = {about: until for about, until in self._decided.items() if until > now}
+        return call.about in self._decided
 
     def _not_now(self, name: str) -> float | None:
         """Seconds to wait before this route may send anything, or None."""
@@ -285,7 +372,7 @@ class Desk:
 
     async def follow_levers(self) -> None:
         """Pauses and releases reach the routes as facts."""
-        async for batch in self.node.follow(("work.*",), after=self.node.ledger.head()):
+        async for batch in self.node.follow(("work.*",), after=self._known):
             for recorded in batch:
                 breaker = self.breakers.get(plain(recorded.about))
                 if breaker and isinstance(recorded.fact, RoutePaused):
@@ -302,19 +389,38 @@ class Desk:
             route = self.work.routes[name]
             fact = _breaker_fact(self.node, about, route, change)
             if fact is not None:
-                await self.node.record(fact, by="detente:work")
+                await self._note(fact)
             self._stirred.set()
+
+    async def _note(self, fact: Fact) -> None:
+        while True:
+            try:
+                await self.node.record(fact, by="detente:work")
+                return
+            except LedgerError as error:
+                log.error("%s is not written down yet: %s", fact.name, error)
+                await asyncio.sleep(5)
 
     async def forget(self) -> None:
         """Let the requests and answers of finished calls go once nobody needs them."""
-        done = 0
+        done = (0, "")
         while True:
             before = later(self.node.clock.now(), -self.work.keep_requests)
-            while old := queries.finished(self.node.rows, after=done, before=before):
-                gone = [at for call in old for at in (call.request, call.answer) if at]
-                await self.node.ledger.expire(gone)
-                done = old[-1].changed_at
+            try:
+                while old := queries.finished(self.node.rows, after=done, before=before):
+                    gone = [at for call in old for at in (call.request, call.answer) if at]
+                    await self.node.ledger.expire(gone)
+                    done = (old[-1].changed_at, old[-1].about)
+            except LedgerError as error:
+                log.warning("old requests could not be forgotten yet: %s", error)
             await asyncio.sleep(3600)
+
+    async def close(self) -> None:
+        """Let go of what is under way: it is on disk, and the next start takes it up."""
+        under_way = [*self._asked.values(), *self._owed]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     def _breaker(self, name: str, route: Route) -> Breaker:
         patience = route.breaker
@@ -345,7 +451,9 @@ def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact 
     vendor = f"vendor:{route.vendor}"
     going = [span for span in spans.going_on(node.rows, "breaker") if span.about == about]
     if change.after == "open" and not going:
-        return BreakerOpened(about=about, vendor=vendor, reason=change.reason, parks=bool(route.park))
+        return BreakerOpened(
+            about=about, vendor=vendor, reason=change.reason, parks=bool(route.park)
+        )
     if change.after == "closed" and going:
         lasted = going[0].seconds(node.clock.now())
         return BreakerClosed(about=about, vendor=vendor, lasted=lasted)
@@ -356,10 +464,84 @@ def _set_by(route: Route) -> tuple[str, ...]:
     return (*route.headers, *route.secret_headers, route.idempotency or _IDEMPOTENCY)
 
 
-def _kept(route: Route, incoming: Incoming) -> Request:
+def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] = ()) -> Request:
     """The request less what belongs to one connection and what the route sets itself."""
-    named = {name.lower() for name in _set_by(route)}
-    return Request(end_to_end(incoming.headers, without=named), incoming.body)
+    named = {name.lower() for name in set_by or _set_by(route)}
+    others = [(name, value) for name, value in incoming.headers if name.lower() not in named]
+    return Request(end_to_end(others), incoming.body)
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """One value a name, as RFC 9110, 5.3 allows; cookies have a separator of their own."""
+    joined: dict[str, tuple[str, str]] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if lower in joined:
+            comma = "; " if lower == "cookie" else ", "
+            value = f"{joined[lower][1]}{comma}{value}"
+        joined[lower] = (joined[lower][0] if lower in joined else name, value)
+    return dict(joined.values())
+
+
+def _stays_below(path: str) -> bool:
+    """Would the vendor's address stay what it is with this path behind it?"""
+    before = path.partition("?")[0]
+    steps = unquote(before).replace("\\", "/").split("/")
+    return (not path or path[0] in "/?") and "." not in steps and ".." not in steps
+
+
+def _readable(incoming: Incoming) -> Incoming:
+    """Bytes that were not UTF-8 are read as Latin-1, as HTTP once did: a fact holds text only."""
+    return Incoming(
+        incoming.route,
+        incoming.method,
+        _text(incoming.path),
+        tuple((_text(name), _text(value)) for name, value in incoming.headers),
+        incoming.body,
+    )
+
+
+def _text(said: str) -> str:
+    if said.isascii():
+        return said
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        return said.encode("utf-8", "surrogateescape").decode("latin-1")
+    return said
+
+
+def _call(taken: CallTaken, position: int, now: Instant) -> Call:
+    """A call as it stands the moment it was taken."""
+    return Call(
+        about=taken.about,
+        route=taken.route,
+        vendor=taken.vendor,
+        key=taken.key,
+        method=taken.method,
+        path=taken.path,
+        sha256=taken.sha256,
+        state="taken",
+        money=taken.money,
+        taken_at=now,
+        changed_at=now,
+        request=position,
+    )
+
+
+def _same_request(call: Call, incoming: Incoming) -> bool:
+    sha256 = hashlib.sha256(incoming.body).hexdigest()
+    return (call.sha256, call.method, call.path) == (sha256, incoming.method, incoming.path)
+
+
+def _answered_long_ago(call: Call) -> Outgoing:
+    """The vendor answered this key once, and its answer is no longer kept."""
+    says = f"this was answered before with HTTP {call.status}; the answer itself is no longer kept"
+    if call.state == "refused":
+        return _problem(call.status or 400, says)
+    told = {"id": plain(call.about), "status": call.state, "message": says}
+    headers = (("Content-Type", "application/json"), ("Idempotent-Replayed", "true"))
+    return Outgoing(200, headers, msgspec.json.encode(told))
 
 
 def _repeatable(route: Route | None) -> bool:
@@ -367,7 +549,9 @@ def _repeatable(route: Route | None) -> bool:
     return route is not None and route.idempotency is not None
 
 
-_OTHER_BODY = "this idempotency key was used for another request; use a new key for a new request"
+_OTHER_REQUEST = (
+    "this idempotency key was used for another request; use a new key for a new request"
+)
 
 
 def _problem(status: int, says: str, *, retry_after: int | None = None) -> Outgoing:
@@ -383,6 +567,8 @@ async def _stand(node: Node) -> None:
     """Open the gateway and keep everything behind it going."""
     desk = Desk(node)
     await desk.recover()
+    if not desk.work.routes:  # there was only something to take up from former routes
+        await asyncio.Event().wait()
     node.parts[Desk] = desk
     gateway = (node.part(Gateway) or Gateway)(desk.answer)
     address = desk.work.gateway
@@ -403,10 +589,11 @@ async def _stand(node: Node) -> None:
     finally:
         node.parts.pop(Desk, None)
         await gateway.close()
+        await desk.close()
 
 
 def _has_routes(node: Node) -> bool:
-    return bool(node.settings(Work).routes)
+    return bool(node.settings(Work).routes) or bool(queries.unfinished(node.rows))
 
 
 EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
@@ -414,5 +601,12 @@ EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
 
 def shown(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers worth showing to people; credentials are never among them."""
-    hidden = {"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"}
-    return {name: "(hidden)" if name.lower() in hidden else value for name, value in headers.items()}
+    return {
+        name: "(hidden)" if _is_credential(name.lower()) else value
+        for name, value in headers.items()
+    }
+
+
+def _is_credential(header: str) -> bool:
+    said = ("auth", "cookie", "token", "secret", "password", "api-key", "apikey", "signature")
+    return any(each in header for each in said)

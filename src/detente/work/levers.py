@@ -32,6 +32,9 @@ class Settle(msgspec.Struct, frozen=True):
     reference: str = ""
 
 
+_LONGEST_HOLD = 24 * 366
+
+
 class Why(msgspec.Struct, frozen=True):
     reason: str
 
@@ -41,7 +44,7 @@ def _waiting_call(node: Node, pull: Pull) -> Call:
     if call.state not in decisions.WAITING:
         raise Refused(f"This call is {call.state} already; there is nothing left to decide.")
     desk = node.part(Desk)
-    if desk and call.about in desk.at_vendor:
+    if desk and not desk.decide_on(call.about):
         raise Refused("It is with the vendor this very moment; look again in a few seconds.")
     return call
 
@@ -55,12 +58,20 @@ def _needed(text: str, what: str) -> str:
 def _hold(node: Node, pull: Pull) -> list[Fact]:
     form: Hold = pull.form
     call = _waiting_call(node, pull)
+    if form.hours is not None and not 0 < form.hours <= _LONGEST_HOLD:
+        raise Refused(f"Please hold it for more than 0 and at most {_LONGEST_HOLD} hours.")
     until: Instant | None = None if form.hours is None else later(pull.at, form.hours * 3600)
     return list(decisions.hold(call, _needed(form.reason, "why it waits"), until))
 
 
 def _retry(node: Node, pull: Pull) -> list[Fact]:
-    return list(decisions.retry(_waiting_call(node, pull)))
+    call = _waiting_call(node, pull)
+    if call.route not in node.settings(Work).routes:
+        raise Refused(
+            f"The route {call.route} is no longer declared, so nobody would send it. Declare it"
+            " again, or settle the call by hand."
+        )
+    return list(decisions.retry(call))
 
 
 def _settle(node: Node, pull: Pull) -> list[Fact]:
@@ -177,4 +188,3 @@ LEVERS = (
         tone="good",
     ),
 )
-

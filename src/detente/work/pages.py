@@ -11,19 +11,21 @@ from detente.kernel import spans
 from detente.kernel.fact import Recorded, Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
+from detente.kernel.network import Reply
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
-from detente.work import decisions, queries
+from detente.work import queries
 from detente.work.decisions import Call, State
 from detente.work.effects import Request, shown
-from detente.work.queries import Sum
+from detente.work.queries import Sum, Waiting
 from detente.work.settings import Work
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """Everything waiting, and where the money stands."""
 
-    waiting: list[Call]
+    waiting: list[Call]  # the oldest of them
+    waiting_calls: int  # all of them
     books: list[Sum]
     at_stake: tuple[Money, ...]
     routes: list[RouteState]
@@ -61,10 +63,12 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
 def queue(node: Node, _ask: Ask) -> Queue:
     waiting = queries.waiting(node.rows)
+    all_waiting = queries.waiting_by_route(node.rows).values()
     return Queue(
         waiting=waiting,
         books=queries.books(node.rows),
-        at_stake=total(each.money for each in waiting if each.money),
+        waiting_calls=sum(each.calls for each in all_waiting),
+        at_stake=total(amount for each in all_waiting for amount in each.money),
         routes=[_route_state(node, name) for name in node.settings(Work).routes],
         done_lately=_done_lately(node),
     )
@@ -86,9 +90,7 @@ def _route_state(node: Node, name: str) -> RouteState:
         state, tone, reason = "stopped waiting", "bad", going["breaker"].says
     else:
         state, tone, reason = "open", "good", "calls go through"
-    count = sum(
-        each.calls for each in queries.books(node.rows, route=name) if each.state in decisions.WAITING
-    )
+    count = queries.waiting_by_route(node.rows).get(name, Waiting()).calls
     vendor = f"vendor:{node.settings(Work).routes[name].vendor}"
     return RouteState(
         about=about, vendor=vendor, state=state, tone=tone, reason=reason, waiting=count
@@ -104,7 +106,7 @@ def _call_page(node: Node, about: Subject) -> CallPage:
     kept = node.ledger.attachment(call.request)
     request = msgspec.msgpack.decode(kept, type=Request) if kept else None
     kept_answer = node.ledger.attachment(call.answer) if call.answer else None
-    answer = msgspec.msgpack.decode(kept_answer)[2] if kept_answer else None
+    answer = msgspec.msgpack.decode(kept_answer, type=Reply).body if kept_answer else None
     mask = node.settings(Work).mask
     return CallPage(
         call=call,
@@ -142,8 +144,8 @@ def _mask(value: Any, hidden: frozenset[str]) -> Any:
         }
     if isinstance(value, list):
         return [_mask(each, hidden) for each in value]
-    if isinstance(value, str) and _looks_like_a_card(value):
-        return "•••" + value[-4:]
+    if isinstance(value, str | int) and _looks_like_a_card(str(value)):
+        return "•••" + str(value)[-4:]
     return value
 
 
@@ -161,25 +163,41 @@ def _looks_like_a_card(text: str) -> bool:
 
 def signs(node: Node) -> list[Sign]:
     found = []
-    for name in node.settings(Work).routes:
+    waiting = queries.waiting_by_route(node.rows)
+    routes = node.settings(Work).routes
+    for name in routes:
         state = _route_state(node, name)
-        waiting = [each for each in queries.waiting(node.rows) if each.route == name]
-        if state.state != "open" or waiting:
-            found.append(_route_sign(node, state, waiting))
-    return found
+        if state.state != "open" or name in waiting:
+            found.append(_route_sign(node, state, waiting.get(name, Waiting())))
+    return [*found, *(_stray_sign(name, waiting[name]) for name in waiting if name not in routes)]
 
 
-def _route_sign(node: Node, state: RouteState, waiting: list[Call]) -> Sign:
+def _stray_sign(name: str, waiting: Waiting) -> Sign:
+    """Calls whose route was taken out of `detente.yaml`: nobody sends them any more."""
+    waits = "1 call waits" if waiting.calls == 1 else f"{waiting.calls} calls wait"
+    return Sign(
+        tone="warn",
+        about=f"route:{name}",
+        sentence=f"{waits} for a route that is no longer declared; settle by hand or declare it",
+        since=waiting.since,
+        costs=waiting.money,
+        href="/work",
+    )
+
+
+def _route_sign(node: Node, state: RouteState, waiting: Waiting) -> Sign:
     going = [span for span in spans.going_on(node.rows) if span.about == state.about]
     plural = "call waits" if state.waiting == 1 else "calls wait"
     parked = f"{state.waiting} {plural} to be passed on" if state.waiting else ""
-    sentence = "; ".join(part for part in ("" if state.state == "open" else state.reason, parked) if part)
+    sentence = "; ".join(
+        part for part in ("" if state.state == "open" else state.reason, parked) if part
+    )
     return Sign(
         tone="warn",
         about=state.about,
         sentence=sentence,
-        since=going[0].start if going else min((each.taken_at for each in waiting), default=None),
-        costs=total(each.money for each in waiting if each.money),
+        since=going[0].start if going else waiting.since,
+        costs=waiting.money,
         href="/work",
     )
 
@@ -197,9 +215,7 @@ def books_panel(node: Node, about: Subject) -> Books | None:
     ]
     if not routes:
         return None
-    waiting = [
-        each for each in queries.waiting(node.rows, vendor=vendor) if route in (None, each.route)
-    ]
+    waiting = queries.waiting(node.rows, vendor=vendor, route=route)
     books = queries.books(node.rows, vendor=vendor, route=route)
     return Books(books=books, waiting=waiting, routes=routes)
 
@@ -227,6 +243,11 @@ PAGES = (
 )
 
 PANELS = (
-    Panel(title="Queue and money", kinds=("vendor", "route"), answer=books_panel, template="work/books.html"),
+    Panel(
+        title="Queue and money",
+        kinds=("vendor", "route"),
+        answer=books_panel,
+        template="work/books.html",
+    ),
     Panel(title="The call", kinds=("call",), answer=call_panel, template="work/call_panel.html"),
 )

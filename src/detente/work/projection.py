@@ -81,10 +81,12 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
 
 
 def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None:
+    """What was decided for good stays so: nothing puts a finished call back in line."""
     columns |= {"state": state, "changed_at": recorded.at}
+    if_open = " and state in ('taken', 'parked', 'held')" if state in ("parked", "held") else ""
     assignments = ", ".join(f"{column} = ?" for column in columns)
     rows.execute(
-        f"update work_call set {assignments} where about = ?",
+        f"update work_call set {assignments} where about = ?{if_open}",
         (*columns.values(), recorded.about),
     )
 
@@ -94,4 +96,4 @@ _HEARS = (
     CallSettled, CallRefunded, CallLost,
 )  # fmt: skip
 
-calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold)
+calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=2)

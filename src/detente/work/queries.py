@@ -11,7 +11,7 @@ from detente.kernel.fact import Subject, plain
 from detente.kernel.money import Money
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
-from detente.work.decisions import Call, State
+from detente.work.decisions import WAITING, Call, State
 
 _COLUMNS = """
 select about, route, vendor, key, method, path, sha256, state, minor, currency, reason, unknown,
@@ -46,10 +46,14 @@ def by_key(rows: Rows, route: str, key: str) -> Call | None:
 
 
 def next_due(rows: Rows, route: str, now: Instant) -> Call | None:
-    """The oldest waiting call of the route that may be sent now."""
-    asked = f"""{_COLUMNS} where route = ? and state in ('parked', 'held')
-      and next_at is not null and next_at <= ? order by taken_at limit 1"""
-    return _one(rows, asked, (route, now))
+    """The waiting call of the route that has been due longest.
+
+    Not the oldest: some that fail again and again must not keep all younger ones waiting.
+    """
+    asked = f"""{_COLUMNS} where route = ? and state = ? and next_at <= ?
+      order by next_at, taken_at limit 1"""
+    due = [found for state in WAITING if (found := _one(rows, asked, (route, state, now)))]
+    return min(due, key=lambda call: call.next_at or 0, default=None)
 
 
 def next_due_at(rows: Rows, route: str) -> Instant | None:
@@ -60,11 +64,36 @@ def next_due_at(rows: Rows, route: str) -> Instant | None:
     return None
 
 
-def waiting(rows: Rows, *, vendor: Subject | None = None, limit: int = 200) -> list[Call]:
-    """Everything parked or held, oldest first."""
+def waiting(
+    rows: Rows, *, vendor: Subject | None = None, route: str | None = None, limit: int = 200
+) -> list[Call]:
+    """What is parked or held, oldest first, and no more of it than a page can show."""
     asked = f"""{_COLUMNS} where state in ('parked', 'held') and (?1 is null or vendor = ?1)
-      order by taken_at limit ?2"""
-    return _all(rows, asked, (vendor, limit))
+      and (?2 is null or route = ?2) order by taken_at limit ?3"""
+    return _all(rows, asked, (vendor, route, limit))
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """How many calls of a route wait, since when, and what they are worth."""
+
+    calls: int = 0
+    since: Instant | None = None
+    money: tuple[Money, ...] = ()
+
+
+def waiting_by_route(rows: Rows) -> dict[str, Waiting]:
+    """All that is parked or held, the calls of routes that are no longer declared included."""
+    asked = """select route, currency, count(*), min(taken_at), sum(minor) from work_call
+      where state in ('parked', 'held') group by route, currency order by route, currency"""
+    found: dict[str, Waiting] = {}
+    for route, currency, count, since, minor in rows.execute(asked):
+        so_far = found.get(route, Waiting(since=since))
+        found[route] = Waiting(
+            so_far.calls + count,
+            min(so_far.since or since, since),
+            (*so_far.money, Money(minor, currency)) if currency else so_far.money,
+        )
+    return found
 
 
 def listed(rows: Rows, state: State, *, limit: int = 200) -> list[Call]:
@@ -78,11 +107,13 @@ def unfinished(rows: Rows) -> list[Call]:
     return _all(rows, f"{_COLUMNS} where state = 'taken' order by taken_at", ())
 
 
-def finished(rows: Rows, *, after: Instant, before: Instant, limit: int = 500) -> list[Call]:
+def finished(
+    rows: Rows, *, after: tuple[Instant, Subject], before: Instant, limit: int = 500
+) -> list[Call]:
     """Calls that ended between the two, oldest first: their attachments may go."""
-    asked = f"""{_COLUMNS} where changed_at > ? and changed_at < ?
-      and state not in ('taken', 'parked', 'held') order by changed_at limit ?"""
-    return _all(rows, asked, (after, before, limit))
+    asked = f"""{_COLUMNS} where (changed_at, about) > (?, ?) and changed_at < ?
+      and state not in ('taken', 'parked', 'held') order by changed_at, about limit ?"""
+    return _all(rows, asked, (*after, before, limit))
 
 
 def books(

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, Mistake, unknown
 from detente.kernel.config import Address, Duration, Percent, Secret, Url
+from detente.kernel.money import money
 
 
 class MoneyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,9 +107,25 @@ def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
         here = ("work", "routes", name)
         if route.vendor not in catalogue.vendors:
             yield unknown((*here, "vendor"), "vendor", route.vendor, catalogue.vendors)
+        if "/" in name or name in (".", ".."):
+            yield Mistake(here, "callers reach a route by its name in the address; leave out the /")
+        if route.timeout <= 0:
+            yield Mistake((*here, "timeout"), "nobody answers in no time; write 1s or more")
+        if route.money and not route.money.currency.startswith("/"):
+            yield from _currency(route.money, (*here, "money", "currency"))
         slow = route.breaker.slow_after
         if slow is not None and slow > route.timeout:
             says = f"slow_after {slow} is longer than the route's timeout, so nothing is ever slow"
             yield Mistake((*here, "breaker", "slow_after"), says)
         if route.replay.starts_at > route.replay.at_most:
             yield Mistake((*here, "replay", "starts_at"), "starts_at is faster than at_most")
+        if route.replay.first_wait > route.replay.longest_wait:
+            says = "first_wait is longer than longest_wait"
+            yield Mistake((*here, "replay", "first_wait"), says)
+
+
+def _currency(where: MoneyIn, path: tuple[str, ...]) -> Iterator[Mistake]:
+    try:
+        money(0, where.currency)
+    except ValueError as error:
+        yield Mistake(path, f"{error}, nor a pointer such as /currency")

@@ -80,7 +80,8 @@ class Ledger(Protocol):
         `key`: an idempotency key; a repeated one writes nothing and answers with the first receipt
         (checked before the condition). `attach`: index in `facts` → bytes kept beside that fact,
         which may later be expired while the fact stays. `reader`: a follower's name and how far it
-        has read, written in the same transaction. Raises Conflict, LedgerFull, LedgerError.
+        has read, written in the same transaction. Without facts only the reader moves, and the
+        receipt names the head as first and last. Raises Conflict, LedgerFull, LedgerError.
         """
         ...
 

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from detente.kernel.fact import Recorded, decode
-from detente.kernel.ledger import Query
+import msgspec
+
+from detente.kernel.fact import Recorded, Subject, decode
+from detente.kernel.ledger import LedgerError, Query
 
 Row = tuple[int, int, str, str, str, bytes]
 Fetch = Callable[[str, tuple[object, ...]], list[Any]]
@@ -56,7 +58,11 @@ def pages(
         size = min(_PAGE, left)
         rows = fetch(*select(query, names, Span(low, high, indexed), size, backwards))
         for position, at, by, name, about, body in rows:
-            yield Recorded(position, at, by, decode(name, body, about))
+            try:
+                fact = decode(name, body, about)
+            except msgspec.DecodeError as error:
+                raise LedgerError(_unreadable(position, name, about, error)) from error
+            yield Recorded(position, at, by, fact)
         if len(rows) < size:
             return
         left -= size
@@ -64,6 +70,13 @@ def pages(
             high = rows[-1][0] - 1
         else:
             low = rows[-1][0]
+
+
+def _unreadable(position: int, name: str, about: Subject, error: Exception) -> str:
+    return (
+        f"The fact at position {position}, {name} about {about}, cannot be read: {error}. Its file is "
+        "damaged or was edited by hand: bring back your latest copy."
+    )
 
 
 def first(fetch: Fetch, query: Query, span: Span) -> Row | None:
@@ -109,11 +122,11 @@ def select(
             branches.append(_tail(query, given))
     order = "desc" if backwards else "asc"
     asked = " union all ".join(branches) or f"{_FACT} where false"
-    return f"{asked} order by position {order} limit ?4", tuple(given)
+    return f"{asked} order by 1 {order} limit ?4", tuple(given)
 
 
-_WHAT = "select f.position as position, f.at, f.by, f.name, f.about, cast(f.body as blob)"
-_FACT = f"{_WHAT} from fact f"
+_WHAT = "position, f.at, f.by, f.name, f.about, cast(f.body as blob)"
+_FACT = f"select f.{_WHAT} from fact f"
 _JOINED = "i cross join fact f on f.position = i.position"
 _WITHIN = "i.position > ?1 and i.position <= min(?2, ?3)"
 
@@ -126,7 +139,7 @@ def _indexed(query: Query, names: tuple[str, ...], given: list[object]) -> list[
         table, column, wanted = "of_subject", "about", tuple(dict.fromkeys(query.subjects))
         if query.names:
             also = f" and f.name in ({_marks(names, given)})"
-    start = f"{_WHAT} from {table} {_JOINED} where {_WITHIN}{also}"
+    start = f"select i.{_WHAT} from {table} {_JOINED} where {_WITHIN}{also}"
     if len(wanted) > _BRANCHES:
         return [f"{start} and i.{column} in ({_marks(wanted, given)})"]
     return [f"{start} and i.{column} = {_marks((each,), given)}" for each in wanted]

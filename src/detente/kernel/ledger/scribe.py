@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 
 from detente.kernel.clock import Seconds
 from detente.kernel.ledger import LedgerError, Receipt
-from detente.kernel.ledger.writing import Append, Outcome, Pen
+from detente.kernel.ledger.writing import LONG_TAIL, SHORT_TAIL, Append, Outcome, Pen
 
 Settle = Callable[[Sequence[Append], Sequence[Outcome], int], None]
 
 _MOST = 4_096  # appends in one commit
-_QUIET: Seconds = 0.05  # after so much silence a storm is over
+_CROWD = 64  # more at once are a storm
+_QUIET: Seconds = 0.05  # after so much silence it is over
 
 
 class Scribe:
@@ -38,7 +39,9 @@ class Scribe:
 
     def ask(self, append: Append) -> asyncio.Future[Receipt]:
         """Have it written; the answer comes once it is on disk."""
-        loop = self._running_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._serve(loop)
         append.answer = answer = loop.create_future()
         if not self._round:
             loop.call_soon(self._hand_over)
@@ -47,19 +50,16 @@ class Scribe:
 
     async def finish(self) -> None:
         """Write what was asked for and end."""
-        self._running_loop()
+        self._serve(asyncio.get_running_loop())
         self._hand_over()
         self._asked.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            if self._loop is not None and self._loop.is_running():
-                raise LedgerError("This ledger is in use by another event loop of this process.")
-            self._hand_over()  # what a loop that ended had no time for
-            self._loop = loop
-        return loop
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and self._loop is not loop and self._loop.is_running():
+            raise LedgerError("This ledger is in use by another event loop of this process.")
+        self._hand_over()  # what a loop that ended had no time for
+        self._loop = loop
 
     def _hand_over(self) -> None:
         if self._round:
@@ -74,14 +74,14 @@ class Scribe:
             group, going_on = self._gather()
             if group:
                 self._tell(group, self._pen.write(group))
-            self._pen.tidy(at_leisure=not (group and going_on))
-        self._pen.connection.close()
+            self._pen.tidy(LONG_TAIL if len(group) > _CROWD else SHORT_TAIL)
+        self._pen.tidy(0)
 
     def _gather(self) -> tuple[list[Append], bool]:
         """Everybody who waits, and whether anybody else may come. Nobody, if it stays quiet."""
         group: list[Append] = []
         try:
-            asked = self._asked.get(timeout=_QUIET if self._pen.tail else None)
+            asked = self._asked.get(timeout=_QUIET if self._pen.tail > SHORT_TAIL else None)
             while asked is not None:
                 group += asked
                 if len(group) >= _MOST:

@@ -28,7 +28,11 @@ _LOOK_AGAIN: Seconds = 0.25  # a reader beside the node hears of no commits: it 
 
 
 class SqliteLedger:
-    """A ledger in one SQLite file, written by one process, used from one event loop."""
+    """A ledger in one SQLite file, written by one process and from one event loop at a time.
+
+    `read` may be called from any thread. `patience` is how long to wait for another program that has
+    locked the file. `writer="inline"` commits in the calling task, for simulated time.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,6 @@ class SqliteLedger:
         read_only: bool = False,
         patience: Seconds = 5.0,
     ) -> None:
-        """`patience`: how long to wait for another program that has locked the file."""
         in_memory = str(path) == ":memory:"
         self.path = Path(path) if in_memory else Path(path).absolute()
         self._clock = clock
@@ -71,16 +74,18 @@ class SqliteLedger:
             self._hold = Hold(self.path, self._clock.now(), holder)
         except OSError as error:
             raise file.unusable(self.path, error) from error
+        connection = None
         try:
             connection = file.open_for_writing(self.path, patience)
             self._pen = Pen(connection, self.path)
             self._reader = file.open_for_reading(self.path, patience)
-        except apsw.Error as error:
+        except (apsw.Error, LedgerError) as error:
+            if connection is not None:
+                connection.close()
             self._hold.let_go()
+            if isinstance(error, LedgerError):
+                raise
             raise file.explained(error, self.path) from error
-        except LedgerError:
-            self._hold.let_go()
-            raise
 
     # Writing
 
@@ -94,11 +99,7 @@ class SqliteLedger:
         attach: Mapping[int, bytes] | None = None,
         reader: tuple[str, int] | None = None,
     ) -> Receipt:
-        """See `Ledger.append`.
-
-        Without facts it moves the reader and answers with the head, as first and as last. Whoever
-        stops waiting (is cancelled) does not stop the write.
-        """
+        """See `Ledger.append`. Whoever stops waiting (is cancelled) does not stop the write."""
         if attach:
             _check(attach, len(facts))
         self._newest = at = max(self._clock.now(), self._newest)
@@ -125,7 +126,7 @@ class SqliteLedger:
             raise LedgerError(f"{self.path} was opened for reading only. Open it for writing.")
         append.answer = asyncio.get_running_loop().create_future()
         self._settle([append], self._pen.write([append]), self._pen.head)
-        self._pen.tidy(at_leisure=False)
+        self._pen.tidy()
         return append.answer
 
     def _settle(self, group: Sequence[Append], outcomes: Sequence[Outcome], head: int) -> None:
@@ -212,7 +213,7 @@ class SqliteLedger:
         try:
             with self._reading:
                 return self._reader.execute(sql, given).fetchall()
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise file.explained(error, self.path) from error
 
     # Closing
@@ -226,8 +227,10 @@ class SqliteLedger:
             await self._scribe.finish()
         self._closed = True
         self._reader.close()
-        if self._pen:
-            self._pen.connection.close()
+        if (
+            self._pen
+        ):  # the last to close moves the write-ahead log into the file, so not in the loop
+            await asyncio.to_thread(self._pen.connection.close)
         if self._hold:
             self._hold.let_go()
         self._wake()

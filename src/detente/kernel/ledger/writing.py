@@ -3,9 +3,10 @@
 A disk syncs some thousand times a second, so whoever waits at the same time is written together: one
 transaction, one sync. Each append in it is still taken or refused on its own.
 
-A thousand facts about a thousand subjects touch a thousand pages of an index. So in a storm only the
-facts themselves are written, in order, and the index follows in larger pieces, sorted. What it does
-not cover yet is the tail, short enough to be read through.
+A thousand facts about a thousand subjects touch a thousand pages of an index. So only the facts
+themselves are written at once, in order, and the index follows in larger pieces, sorted, when
+everybody has been answered. What it does not cover yet is the tail, short enough to be read through;
+in a storm it may grow longer.
 
 Every statement gives up the interpreter's lock, and may wait five milliseconds to get it back from a
 busy event loop. That is why a whole group is written in a handful of statements.
@@ -44,8 +45,8 @@ class Append(msgspec.Struct, eq=False):
 
 Outcome = Receipt | Exception
 
-_CALM = 64  # so short a tail goes into the index with the facts themselves
-_LONGEST_TAIL = 16_384  # facts: reading through them takes some two milliseconds
+SHORT_TAIL = 256  # facts: reading through them takes no time to speak of
+LONG_TAIL = 16_384  # in a storm: reading through them takes some two milliseconds
 _LONGEST_WAL = 4_000  # pages of 4 KiB, then they are moved into the ledger's file
 
 _COLUMNS = 6
@@ -112,13 +113,10 @@ class Pen:
         """How many facts the index does not know of."""
         return self.head - self._indexed
 
-    def tidy(self, *, at_leisure: bool) -> None:
-        """What may be done once everybody has been answered: the index, the checkpoint.
-
-        At leisure whatever there is to do, else only what has grown long.
-        """
+    def tidy(self, longest_tail: int = SHORT_TAIL) -> None:
+        """What may be done once everybody has been answered: the index, the checkpoint."""
         try:
-            if self.tail > (0 if at_leisure else _LONGEST_TAIL):
+            if self.tail > longest_tail:
                 self._index_tail()
             if self._wal_pages > _LONGEST_WAL:
                 self._wal_pages = 0
@@ -145,17 +143,10 @@ class Pen:
         self._interrupted = True
         self.connection.execute("begin immediate")
         self._look_up([each.key for each in group if each.key is not None])
-        before = self.head
         outcomes = [self._take(each) for each in group]
         self._flush()
-        calm = 0 < self.tail <= _CALM and before < self.head
-        if calm:
-            self.connection.execute(_INDEX)
         self.connection.execute("commit")
         self._interrupted = False
-        if calm:
-            self._indexed = self.head
-            self._recent = self._recent.shortened()
         return outcomes
 
     def _recover(self, head: int) -> None:

@@ -13,11 +13,12 @@ import getpass
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import click
 import msgspec
@@ -26,7 +27,6 @@ from detente.kernel.fact import kind
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Lever, Page, Slice
 from detente.kernel.terminal.calling import Caller, NoNode, Outcome
-from detente.kernel.terminal.mishaps import in_words
 from detente.kernel.web.forms import Question, questions
 
 CONFIG = Path("detente.yaml")
@@ -38,6 +38,7 @@ _ASKED = "detente.asked"
 class House:
     """What commands must be told by whoever knows the whole app."""
 
+    cards: Callable[[], Sequence[Slice]]
     ledger: Callable[[Path], Path]  # the ledger's file, from the path of the configuration
     looking: Callable[[Path], AbstractAsyncContextManager[Node]]  # the same node, for looking only
 
@@ -257,9 +258,7 @@ def _option(question: Question, hint: str) -> click.Option:
     """One field of a form; the node reads what was given, so here it is only text."""
     says = question.hint or hint or question.label
     if question.shape == "yes":
-        return click.Option(
-            [_flag(question), question.name], is_flag=True, default=None, help=says
-        )
+        return click.Option([_flag(question), question.name], is_flag=True, default=None, help=says)
     default = f"  [default: {question.value}]" if question.value else ""
     return click.Option(
         [_flag(question), question.name],
@@ -279,9 +278,14 @@ def more_of(card: Slice) -> Mapping[str, click.Command]:
     return group.commands if isinstance(group, click.Group) else {}
 
 
-def _answer_type(page: Page) -> type[msgspec.Struct]:
-    found: type[msgspec.Struct] = get_type_hints(page.answer)["return"]
-    return found
+def _answer_type(page: Page) -> Any:
+    return answers(page.answer)
+
+
+def answers(function: Any) -> Any:
+    """What a page or panel answers with, by its annotation."""
+    said = function.__annotations__["return"]
+    return eval(said, function.__globals__) if isinstance(said, str) else said
 
 
 def _docstring(cls: type) -> str:
@@ -298,18 +302,29 @@ def read_and_show(
     house: House,
     path: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
-    finish: Callable[[Any], Any] = lambda answer: answer,
+    panels: bool = True,
 ) -> None:
-    """Ask for a page's answer and print it. `finish` may put types on what JSON has left plain."""
-    with in_words():
-        body = read(page, house, Ask(path=path or {}, query=query or {}))
-        if asked().json:
-            print_json(body)
-            return
-        answer = msgspec.json.decode(body, type=_answer_type(page))
-        from detente.kernel.terminal.show import show
+    """Ask for a page's answer and print it. `panels`: it may show panels of any slice."""
+    body = read(page, house, Ask(path=path or {}, query=query or {}))
+    if asked().json:
+        print_json(body)
+        return
+    answer = msgspec.json.decode(body, type=answers(page.answer))
+    if panels:
+        _know_looks(house.cards())
+    import detente.kernel.terminal.faces  # noqa: F401 - how the kernel's own answers look
+    from detente.kernel.terminal.show import show
 
-        show(finish(answer))
+    show(answer)
+
+
+def _know_looks(cards: Sequence[Slice]) -> None:
+    """What each slice says about looks, and of which types its panels are."""
+    from detente.kernel.terminal.show import know_panels
+
+    for card in cards:
+        more_of(card)
+        know_panels({(card.noun, each.title): answers(each.answer) for each in card.panels})
 
 
 def read(page: Page, house: House, ask: Ask) -> bytes:
@@ -330,8 +345,7 @@ async def _look(page: Page, house: House, config: Path, ask: Ask) -> bytes:
 
 def print_json(body: bytes) -> None:
     """As it came for a program, with indentation for a person."""
-    terminal = click.get_text_stream("stdout").isatty()
-    click.echo(msgspec.json.format(body, indent=2 if terminal else 0).decode())
+    click.echo(msgspec.json.format(body) if sys.stdout.isatty() else body)
 
 
 # Doing
@@ -339,19 +353,18 @@ def print_json(body: bytes) -> None:
 
 def pull_and_tell(lever: Lever, subject: str, given: Mapping[str, Any], house: House) -> None:
     """Pull a lever of the running node and say what came of it."""
-    with in_words():
-        said = {name: value for name, value in given.items() if value is not None}
-        said["about"] = subject_for(lever.kinds, subject)
-        caller = Caller(house.ledger(asked().config))
-        try:
-            body = caller.pull(lever.name, said, who=asked().who)
-        except NoNode as none:
-            raise NoNode(f"{none} Levers need one: start it with `detente up`.") from None
-        if asked().json:
-            print_json(body)
-            return
-        for line in told(msgspec.json.decode(body, type=Outcome)):
-            click.echo(line)
+    said = {name: value for name, value in given.items() if value is not None}
+    said["about"] = subject_for(lever.kinds, subject)
+    caller = Caller(house.ledger(asked().config))
+    try:
+        body = caller.pull(lever.name, said, who=asked().who)
+    except NoNode as none:
+        raise NoNode(f"{none} Levers need one: start it with `detente up`.") from None
+    if asked().json:
+        print_json(body)
+        return
+    for line in told(msgspec.json.decode(body, type=Outcome)):
+        click.echo(line)
 
 
 def told(outcome: Outcome) -> Iterable[str]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from detente.kernel.clock import lasting, seconds_between
-from detente.kernel.fact import Subject
+from detente.kernel.clock import Instant, lasting, seconds_between
+from detente.kernel.fact import Subject, Tone
 from detente.kernel.slice import Sign
-from detente.kernel.terminal.show import amounts, drawn, heading, indented, shows, told
-from detente.kernel.terminal.words import STYLES, WORDS, Seeing, bar, called, counted, sign, status
-from detente.kernel.web.faces import Now, Part, Shown, SubjectPage, Timeline, Told, Watched
+from detente.kernel.terminal.show import (
+    amounts,
+    closed_up,
+    drawn,
+    heading,
+    indented,
+    panel,
+    shows,
+    titled,
+    told,
+)
+from detente.kernel.terminal.signs import bar, sign, status
+from detente.kernel.terminal.words import WORDS, Seeing, called, counted
+from detente.kernel.web.faces import Now, Part, Shown, SubjectPage, Timeline, Told, Trouble, Watched
 
 _LATELY = 6
 
@@ -24,42 +35,48 @@ def now(answer: Now, see: Seeing) -> Iterator[RenderableType]:
     """Is everything all right; what is not, who has it, what it costs; then what is watched."""
     yield Text.assemble(sign(answer.tone), " ", (answer.sentence, "bold"))
     yield Text(f"  {answer.note}")
-    if answer.signs:
+    if answer.troubles:
         yield Text("")
-        titles = {each.about: each.title for each in (*answer.told, *answer.watched)}
-        yield _signs(answer.signs, titles, see)
-    if len(answer.signs) > 1 and answer.costs:
+        titles = {each.about: each.title for each in answer.told}
+        titles |= {each.about: each.title for each in answer.watched}
+        yield _troubles(answer.troubles, titles, see)
+    if len(answer.troubles) > 1 and answer.costs:
         yield Text(f"  At stake altogether: {amounts(answer.costs)}")
     if answer.watched:
         yield heading("Watched", "the last 24 hours")
         yield _watched(answer, see)
-    for panel in answer.panels:
-        yield from shown(panel, see)
+    for each in answer.panels:
+        yield from shown(each, see)
     if answer.told:
         yield heading("Lately", "more with: detente timeline")
         yield from (told(each, see) for each in answer.told[:_LATELY])
 
 
-def _signs(signs: tuple[Sign, ...], titles: dict[Subject, str], see: Seeing) -> Table:
+def _troubles(troubles: Sequence[Trouble], titles: dict[Subject, str], see: Seeing) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for each in signs:
-        who = titles.get(each.about) or called(each.about)
-        says = Text.assemble((who, "bold"), f"  {each.sentence}\n", (_more(each, see), "dim"))
+    for each in troubles:
+        says = Text.assemble((titled(titles.get(each.about, ""), each.about), "bold"))
+        for said in each.signs:
+            who = "" if said.about == each.about else f"{called(said.about)} "
+            says.append(f"\n{who}{said.sentence}")
+        says.append(f"\n{_more(each.signs, see)}", style="dim")
         grid.add_row(sign(each.tone), says)
     return grid
 
 
-def _more(said: Sign, see: Seeing) -> str:
+def _more(signs: Sequence[Sign], see: Seeing) -> str:
     """Since when, who has it, what it costs."""
     parts = []
-    if said.since is not None:
-        length = lasting(seconds_between(said.since, see.now))
-        parts.append(f"since {see.clock(said.since)}" + ("" if see.piped else f" ({length})"))
-    parts.append(f"{said.held_by} has it" if said.held_by else "nobody has it yet")
-    if said.costs:
-        parts.append(f"{amounts(said.costs)} at stake")
+    if since := min((each.since for each in signs if each.since is not None), default=None):
+        length = lasting(seconds_between(since, see.now))
+        parts.append(f"since {see.clock(since)}" + ("" if see.piped else f" ({length})"))
+    holder = next((each.held_by for each in signs if each.held_by), None)
+    parts.append(f"{holder} has it" if holder else "nobody has it yet")
+    costs = [each.costs for each in signs if each.costs]
+    if costs:
+        parts.append(f"{amounts(max(costs))} at stake")
     return " · ".join(parts)
 
 
@@ -76,13 +93,16 @@ def _watched(answer: Now, see: Seeing) -> Table:
     return grid
 
 
-def _told(parts: tuple[Part, ...]) -> Iterator[tuple[int, int | None, str]]:  # type: ignore[misc]
-    return ((part.start, part.end, part.tone) for part in parts)  # type: ignore[return-value]
+def _told(parts: tuple[Part, ...]) -> list[tuple[Instant, Instant | None, Tone]]:
+    return [(part.start, part.end, part.tone) for part in parts]
 
 
 def _says(watched: Watched, see: Seeing) -> Text:
-    since = f", {see.when(watched.since)}" if watched.since else ""
-    return Text(f"{watched.says}{since}", style="dim" if watched.tone == "good" else "")
+    """What is wrong stands above already; here it only says how long."""
+    if watched.tone == "good":
+        return Text(watched.says, style="dim")
+    since = f" {see.lasting(watched.since)}" if watched.since else ""
+    return Text(f"{WORDS[watched.tone]}{since}")
 
 
 @shows(Timeline)
@@ -110,8 +130,8 @@ def subject(answer: SubjectPage, see: Seeing) -> Iterator[RenderableType]:
     yield Text.assemble(
         bar(_told(answer.parts), answer.day_starts, answer.at, cells=48), ("  24 hours", "dim")
     )
-    for panel in answer.panels:
-        yield from shown(panel, see)
+    for each in answer.panels:
+        yield from shown(each, see)
     if answer.levers:
         yield heading("What you can do")
         for lever in answer.levers:
@@ -132,7 +152,4 @@ def one(answer: Told, see: Seeing) -> Iterator[RenderableType]:
 def shown(answer: Shown, see: Seeing) -> Iterator[RenderableType]:
     """One slice's panel, below its title."""
     yield heading(answer.title)
-    yield indented(*drawn(answer.answer, see))
-
-
-__all__ = ["STYLES"]
+    yield indented(*closed_up(drawn(panel(answer.noun, answer.title, answer.answer), see)))

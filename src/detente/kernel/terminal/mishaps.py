@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import click
 
@@ -20,30 +20,33 @@ from detente.kernel.slice import NotFound, Refused
 from detente.kernel.terminal.calling import NoNode, Troubled
 from detente.kernel.web.forms import BadForm
 
-NO, BROKEN = 1, 2
-
-_CODES: dict[type[Exception], int] = {
-    NotFound: NO,
-    Refused: NO,
-    BadForm: BROKEN,
-    ConfigErrors: BROKEN,
-    SecretMissing: BROKEN,
-    LedgerError: BROKEN,
-    CannotStart: BROKEN,
-    NoNode: BROKEN,
-    Troubled: BROKEN,
-}
-
 
 class Mishap(click.ClickException):
-    """A sentence for standard error."""
+    """A sentence for standard error: something is not as it must be."""
 
-    def __init__(self, says: str, code: int) -> None:
-        super().__init__(says)
-        self.exit_code = code
+    exit_code: ClassVar[int] = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.format_message(), file=file or sys.stderr)
+
+
+class No(Mishap):
+    """The answer is no: nothing of that name, or not just now."""
+
+    exit_code: ClassVar[int] = 1
+
+
+_KINDS: dict[type[Exception], type[Mishap]] = {
+    NotFound: No,
+    Refused: No,
+    BadForm: Mishap,
+    ConfigErrors: Mishap,
+    SecretMissing: Mishap,
+    LedgerError: Mishap,
+    CannotStart: Mishap,
+    NoNode: Mishap,
+    Troubled: Mishap,
+}
 
 
 @contextmanager
@@ -53,23 +56,20 @@ def in_words() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except tuple(_CODES) as error:
-        raise Mishap(_says(error), _code(error)) from error
+    except tuple(_KINDS) as error:
+        raise _of(error) from error
     except OSError as error:
-        raise Mishap(_of_the_system(error), BROKEN) from error
+        raise Mishap(_of_the_system(error)) from error
     except Exception as error:
         if not _is_port_in_use(error):
             raise
-        raise Mishap(str(error), BROKEN) from error
+        raise Mishap(str(error)) from error
 
 
-def _says(error: Exception) -> str:
+def _of(error: Exception) -> Mishap:
     said = str(error) or (type(error).__doc__ or "").partition("\n")[0]
-    return said[:1].upper() + said[1:] if isinstance(error, (NotFound, Refused)) else said
-
-
-def _code(error: Exception) -> int:
-    return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+    mishap = next(made for kind, made in _KINDS.items() if isinstance(error, kind))
+    return mishap(said[:1].upper() + said[1:] if mishap is No else said)
 
 
 def _of_the_system(error: OSError) -> str:

@@ -10,7 +10,16 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -19,11 +28,12 @@ from rich.table import Table
 from rich.text import Text
 
 from detente.kernel import clock
-from detente.kernel.clock import SystemClock, iso, lasting
-from detente.kernel.fact import Recorded
+from detente.kernel.clock import SystemClock, lasting
+from detente.kernel.fact import Recorded, Subject, kind, plain
 from detente.kernel.money import Money
 from detente.kernel.spans import Span
-from detente.kernel.terminal.words import STYLES, Seeing, sign, status
+from detente.kernel.terminal.signs import sign, status
+from detente.kernel.terminal.words import Seeing, called
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -35,8 +45,11 @@ _renderers: dict[type, Renderer] = {}
 
 _PIPE_WIDTH = 10_000
 _HIDDEN = frozenset(
-    "sha256 position opened_by closed_by href template fact day_start day_starts now quiet".split()
-)
+    {
+        "sha256", "position", "opened_by", "closed_by", "href", "template", "fact", "day_start",
+        "day_starts", "now", "quiet", "parts",
+    }
+)  # fmt: skip
 _TONES = ("good", "bad", "warn", "plain")
 
 
@@ -51,6 +64,20 @@ def shows(answer: type[A]) -> Callable[[Callable[[A, Seeing], R]], Callable[[A, 
 
 
 R = TypeVar("R", bound=Iterable[RenderableType])
+
+
+_panels: dict[tuple[str, str], Any] = {}
+
+
+def know_panels(types: Mapping[tuple[str, str], Any]) -> None:
+    """Of which type each slice's panels are, by (noun, title): JSON has forgotten it."""
+    _panels.update(types)
+
+
+def panel(noun: str, title: str, answer: Any) -> Any:
+    """A panel's answer as the slice's own record again, where its type is known."""
+    kept = _panels.get((noun, title))
+    return answer if kept is None else msgspec.convert(answer, kept)
 
 
 def screen(file: TextIO | None = None) -> Console:
@@ -68,8 +95,11 @@ def show(answer: Any, *, on: Console | None = None, see: Seeing | None = None) -
     """Print an answer."""
     console = on or screen()
     see = see or Seeing(SystemClock().now(), piped=not console.is_terminal)
-    for each in drawn(answer, see):
-        console.print(each)
+    with console.capture() as drawing:
+        for each in drawn(answer, see):
+            console.print(each)
+    for line in drawing.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def drawn(answer: Any, see: Seeing) -> Iterator[RenderableType]:
@@ -95,6 +125,13 @@ def heading(text: str, note: str = "") -> Text:
     return Text.assemble("\n", (text, "bold"), (f"  {note}" if note else "", "dim"))
 
 
+def closed_up(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    """Without the empty line above a heading that comes first."""
+    for index, each in enumerate(parts):
+        heads = index == 0 and isinstance(each, Text) and each.plain.startswith("\n")
+        yield each[1:] if heads and isinstance(each, Text) else each
+
+
 def labelled(rows: Iterable[tuple[str, str | Text]]) -> Table:
     """Values beside their labels."""
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -108,16 +145,17 @@ def labelled(rows: Iterable[tuple[str, str | Text]]) -> Table:
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
     """The one look of tables: a line under the heads, air between columns, nothing else."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for each in columns:
+    for index, each in enumerate(columns):
         made.add_column(
-            each, justify="right" if each in right else "left", overflow="fold", vertical="top"
-        )
+            each, justify="right" if each in right else "left", overflow="fold", vertical="top",
+            no_wrap=index == 0 or each in right,
+        )  # fmt: skip
     return made
 
 
 def indented(*parts: RenderableType) -> Padding:
     """A little to the right, below what they belong to."""
-    return Padding(Group(*parts), (0, 0, 0, 2))
+    return Padding(Group(*parts), (0, 0, 0, 2), expand=False)
 
 
 def amounts(sums: Iterable[Money]) -> str:
@@ -179,7 +217,7 @@ def _parts(value: Any, hint: Any, see: Seeing) -> Iterator[RenderableType]:
         case list() | tuple():
             yield indented(*_rows(value, hint, see))
         case _:
-            yield indented(*drawn(value, see))
+            yield indented(*closed_up(drawn(value, see)))
 
 
 def _rows(values: Sequence[Any], hint: Any, see: Seeing) -> Iterator[RenderableType]:
@@ -208,7 +246,9 @@ def _table(values: Sequence[Any], see: Seeing) -> Iterator[RenderableType]:
         label for label in labels if all(_is_short(row[label][1]) for row in rows if label in row)
     ]
     if short:
-        numbers = [each for each in short if _is_number([row[each][1] for row in rows if each in row])]
+        numbers = [
+            each for each in short if _are_numbers([row[each] for row in rows if each in row])
+        ]
         made = table(*short, right=numbers)
         for row in rows:
             cells = (row.get(label) for label in short)
@@ -221,8 +261,14 @@ def _table(values: Sequence[Any], see: Seeing) -> Iterator[RenderableType]:
                 yield from (heading(label), *_parts(value, hint, see))
 
 
-def _is_number(values: Iterable[Any]) -> bool:
-    return all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in values)
+def _are_numbers(cells: Iterable[tuple[Any, Any]]) -> bool:
+    """Numbers stand right; moments are numbers only to machines, and yes and no are none."""
+    return all(
+        isinstance(value, (int, float, Money))
+        and not isinstance(value, bool)
+        and _meaning(hint) != "instant"
+        for hint, value in cells
+    )
 
 
 def _cell(value: Any, hint: Any, see: Seeing) -> str | Text:
@@ -246,11 +292,15 @@ def _cell(value: Any, hint: Any, see: Seeing) -> str | Text:
 
 
 def _joined(values: Iterable[Any], hint: Any, see: Seeing) -> str:
+    """A few values in one cell; two moments are the time between them."""
     items = [each for each in get_args(_bare(hint)) if each is not Ellipsis] or [Any]
     values = list(values)
-    if len(items) == len(values) == 2 and _meaning(items[0]) == "instant":
+    if len(items) != len(values):
+        return ", ".join(str(_cell(each, items[0], see)) for each in values)
+    if len(items) == 2 and _meaning(items[0]) == _meaning(items[1]) == "instant":
         return f"{see.clock(values[0])} – {see.clock(values[1])}"
-    return ", ".join(str(_cell(each, items[0], see)) for each in values)
+    cells = zip(values, items, strict=True)
+    return ", ".join(str(_cell(each, item, see)) for each, item in cells if each is not None)
 
 
 def _meaning(hint: Any) -> str:
@@ -280,13 +330,20 @@ def _bare(hint: Any) -> Any:
 
 def _is_told(value: Any) -> bool:
     """A fact in the words of a timeline, whichever face it was made for."""
-    return all(hasattr(value, each) for each in ("at", "title", "says", "tone", "name"))
+    return all(hasattr(value, each) for each in ("at", "about", "title", "says", "tone"))
 
 
 def told(fact: Any, see: Seeing, *, clock: bool = True) -> Table:
     """One line of a timeline: when, how it reads, about whom, what; and who, if it was a person."""
     when = see.clock(fact.at) if clock else see.time(fact.at)
-    return line(when, fact.tone, fact.title, fact.says, by=fact.by)
+    return line(when, fact.tone, titled(fact.title, fact.about), fact.says, by=fact.by)
+
+
+def titled(title: str, about: Subject) -> str:
+    """What people call it; with its kind where only its name is known. The node speaks for itself."""
+    if kind(about) == "node":
+        return ""
+    return called(about) if title in (plain(about), "") else title
 
 
 def recorded(fact: Recorded, see: Seeing) -> Table:
@@ -321,25 +378,3 @@ def _span(span: Span, see: Seeing) -> Text:
     return Text.assemble(
         (f"{see.clock(span.start)} – {until}", "dim"), f"  {span.says}  ", (f"({lasted})", "dim")
     )
-
-
-__all__ = [
-    "STYLES",
-    "amounts",
-    "anything",
-    "drawn",
-    "heading",
-    "indented",
-    "iso",
-    "labelled",
-    "line",
-    "named",
-    "recorded",
-    "screen",
-    "show",
-    "shows",
-    "sign",
-    "status",
-    "table",
-    "told",
-]

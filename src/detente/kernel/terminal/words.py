@@ -1,7 +1,7 @@
 """How does a terminal say when, how much and how well?
 
-Signs that differ in shape and not only in colour, moments as people say them on a screen and as
-programs sort them in a pipe, a day as one line of blocks.
+Signs that differ in shape and not only in colour; moments as people say them on a screen, and as
+programs sort them in a pipe. Plain text only: whoever draws is in `signs` and `show`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-
-from rich.text import Text
 
 from detente.kernel.clock import Instant, Seconds, iso, moment, seconds_between
 from detente.kernel.fact import Subject, Tone, kind, plain
@@ -26,8 +24,6 @@ WORDS: dict[Tone, str] = {
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warn": "yellow", "plain": "dim"}
 _WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
 
-Part = tuple[Instant, Instant | None, Tone]
-
 
 @dataclass(frozen=True)
 class Seeing:
@@ -39,6 +35,12 @@ class Seeing:
     def when(self, at: Instant) -> str:
         """How long ago, for what goes on or is about to be."""
         return iso(at) if self.piped else ago(at, self.now)
+
+    def lasting(self, since: Instant) -> str:
+        """How long already, for what goes on."""
+        if self.piped:
+            return f"since {iso(since)}"
+        return f"for {roughly(seconds_between(since, self.now))}"
 
     def clock(self, at: Instant) -> str:
         """Clock time where the reader is, with the day when that is not today."""
@@ -85,16 +87,6 @@ def roughly(seconds: Seconds) -> str:
     return f"{int(seconds)} s"
 
 
-def sign(tone: Tone) -> Text:
-    """The shape alone, where words follow."""
-    return Text(SIGNS[tone], style=STYLES[tone])
-
-
-def status(tone: Tone, word: str = "") -> Text:
-    """The shape and a word."""
-    return Text.assemble((SIGNS[tone], STYLES[tone]), " ", word or WORDS[tone])
-
-
 def called(about: Subject) -> str:
     """`check:cardpay` as a person says it: 'check cardpay'."""
     return f"{kind(about)} {plain(about)}" if plain(about) else about
@@ -108,17 +100,3 @@ def counted(count: int, one: str, many: str = "") -> str:
 def worst(tones: Iterable[Tone]) -> Tone:
     """The tone to worry about; good when there is none."""
     return min(tones, key=_WORST_FIRST.index, default="good")
-
-
-_BLOCKS: dict[Tone, str] = {"good": "▆", "warn": "▃", "bad": "▁", "plain": "·"}
-
-
-def bar(parts: Iterable[Part], start: Instant, end: Instant, cells: int = 24) -> Text:
-    """Time as one line of blocks, dipping where something was wrong: a cell is as bad as its worst."""
-    drawn, step = Text(), (end - start) / cells
-    told = [(left, end if right is None else right, tone) for left, right, tone in parts]
-    for cell in range(cells):
-        left, right = start + cell * step, start + (cell + 1) * step
-        tone = worst(tone for begin, finish, tone in told if begin < right and finish > left)
-        drawn.append(_BLOCKS[tone], style=STYLES[tone])
-    return drawn

@@ -16,4 +16,8 @@ A slice writes a template in its own `templates/` folder and nothing else:
 page's struct, `page` the page, `about` the subject a panel is shown about. The heading is the page's
 title unless the template fills the block `heading`. Everything is escaped. A panel's template draws
 only its inside; whoever shows the panel draws the frame.
+
+A panel for the kind `node` stands on *Now*, and so does every sign: bad ones and warnings at the top,
+good ones (`Sign(tone="good", about="vendor:cardpay", sentence="answers in 84 ms")`) as the green
+light of what they are about. What has no sign and no trouble is shown as just that.
 """

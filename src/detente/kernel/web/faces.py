@@ -95,6 +95,17 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is the matter with one thing: its signs and those of its parts."""
+
+    about: Subject
+    tone: Tone
+    since: Instant | None
+    held_by: str | None
+    costs: tuple[Money, ...]
+    signs: tuple[Sign, ...]
+
+
 class Now(msgspec.Struct, frozen=True, kw_only=True):
     """Is everything all right?"""
 
@@ -104,6 +115,8 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     note: str
     signs: tuple[Sign, ...]
+    troubles: tuple[Trouble, ...]
+    """The same signs, under the vendor or service that they are about in the end."""
     costs: tuple[Money, ...]
     watched: tuple[Watched, ...]
     panels: tuple[Shown, ...]
@@ -131,6 +144,7 @@ class SubjectPage(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     day_starts: Instant
     tone: Tone
+    says: str
     signs: tuple[Sign, ...]
     parts: tuple[Part, ...]
     panels: tuple[Shown, ...]
@@ -171,8 +185,10 @@ def subject_page() -> Page:
 
 def now(node: Node, _ask: Ask) -> Now:
     at, signs = node.clock.now(), signs_of(node)
-    troubles = tuple(sign for sign in signs if sign.tone in ("bad", "warn"))
-    watched = tuple(_watched(node, signs, at))
+    amiss = _amiss(node, at)
+    wrong = tuple(sign for sign in signs if sign.tone in ("bad", "warn"))
+    troubles = _troubles(node, wrong, amiss)
+    watched = tuple(_watched(node, signs, amiss))
     tone, sentence, note = verdict(troubles, watching=bool(signs), declared=bool(watched))
     return Now(
         at=at,
@@ -180,8 +196,9 @@ def now(node: Node, _ask: Ask) -> Now:
         tone=tone,
         sentence=sentence,
         note=note,
-        signs=troubles,
-        costs=sums(cost for sign in troubles for cost in sign.costs),
+        signs=wrong,
+        troubles=troubles,
+        costs=sums(cost for trouble in troubles for cost in trouble.costs),
         watched=watched,
         panels=panels_of(node, HERE),
         told=_tell_all(node, node.ledger.read(_notable(), limit=_LAST_FACTS, backwards=True)),
@@ -217,15 +234,18 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
     declared = kind(about) in _DECLARED  # then a panel alone, which knows any name, is no proof
     if not (node.catalogue.entry(about) or signs or told or (panels and not declared)):
         raise NotFound(f"Nothing called “{plain(about)}” is known here as a {kind(about)}.")
+    parts = _parts(_amiss(node, at), about)
+    tone, says, _since, _href = _how(signs[0] if signs else None, parts)
     return SubjectPage(
         about=about,
         title=node.title(about),
         kind=kind(about),
         at=at,
         day_starts=later(at, -_A_DAY),
-        tone=signs[0].tone if signs else "good",
+        tone=tone,
+        says=says,
         signs=signs,
-        parts=_parts(_amiss(node, at), about),
+        parts=parts,
         panels=panels,
         levers=tuple(_handle(lever) for lever in levers_of(node, about)),
         told=told,
@@ -258,14 +278,20 @@ def levers_of(node: Node, about: Subject) -> list[Lever]:
     return [lever for lever in levers if lever.offered(node, about)]
 
 
-def verdict(troubles: tuple[Sign, ...], *, watching: bool, declared: bool) -> tuple[Tone, str, str]:
+def verdict(
+    troubles: tuple[Trouble, ...], *, watching: bool, declared: bool
+) -> tuple[Tone, str, str]:
     """Everything in one calm sentence, and one more about whether somebody has it."""
-    bad = [sign for sign in troubles if sign.tone == "bad"]
+    bad = [trouble for trouble in troubles if trouble.tone == "bad"]
     if bad:
-        one = "One thing is not all right."
-        return "bad", one if len(bad) == 1 else f"{len(bad)} things are not all right.", _held(bad)
+        what = "One thing is" if len(bad) == 1 else f"{_count(len(bad)).capitalize()} things are"
+        return "bad", f"{what} not all right.", _held(bad)
     if troubles:
-        what = "one thing deserves" if len(troubles) == 1 else f"{len(troubles)} things deserve"
+        what = (
+            "one thing deserves"
+            if len(troubles) == 1
+            else f"{_count(len(troubles))} things deserve"
+        )
         return "warn", f"Everything works; {what} a look.", _held(list(troubles))
     if watching:
         return "good", "Everything is all right.", "Nothing needs you."
@@ -274,13 +300,50 @@ def verdict(troubles: tuple[Sign, ...], *, watching: bool, declared: bool) -> tu
     return "plain", "Nothing is watched yet.", "Declare a vendor or a service in detente.yaml."
 
 
-def _held(signs: list[Sign]) -> str:
-    holders = list(dict.fromkeys(sign.held_by for sign in signs if sign.held_by))
-    free = sum(1 for sign in signs if not sign.held_by)
+def _count(number: int) -> str:
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    return words[number] if number < len(words) else str(number)
+
+
+def _held(troubles: list[Trouble]) -> str:
+    held = [trouble.held_by for trouble in troubles]
+    holders = list(dict.fromkeys(name for name in held if name))
+    free = held.count(None)
     if not holders:
         return "Nobody has it yet." if free == 1 else "Nobody has them yet."
     has = f"{holders[0]} has it" if len(holders) == 1 else f"{', '.join(holders)} are on it"
     return f"{has}; {free} more still free." if free else f"{has}."
+
+
+def _troubles(
+    node: Node, signs: tuple[Sign, ...], amiss: list[tuple[Part, Fact]]
+) -> tuple[Trouble, ...]:
+    """Signs of a vendor, of its checks and of the routes to it are one trouble, not three."""
+    owners = {fact.about: _owner(node, fact) for part, fact in amiss if part.end is None}
+    things: dict[Subject, list[Sign]] = {}
+    for sign in signs:
+        things.setdefault(owners.get(sign.about, sign.about), []).append(sign)
+    return tuple(_trouble(about, each) for about, each in things.items())
+
+
+def _trouble(about: Subject, signs: list[Sign]) -> Trouble:
+    """Costs are taken from one sign: two slices that count the same money do not make it double."""
+    signs = sorted(signs, key=lambda sign: (_WORST_FIRST.index(sign.tone), sign.about != about))
+    return Trouble(
+        about=about,
+        tone=signs[0].tone,
+        since=min((sign.since for sign in signs if sign.since), default=None),
+        held_by=next((sign.held_by for sign in signs if sign.held_by), None),
+        costs=next((sign.costs for sign in signs if sign.costs), ()),
+        signs=tuple(signs),
+    )
+
+
+def _owner(node: Node, fact: Fact) -> Subject:
+    """The vendor or service that the fact names, or else what it is about."""
+    named = (getattr(fact, name) for name in fact.__struct_fields__)
+    declared = (each for each in named if isinstance(each, str) and node.catalogue.entry(each))
+    return next(declared, fact.about)
 
 
 def _show(node: Node, noun: str, panel: Panel, about: Subject) -> Shown | None:
@@ -295,13 +358,12 @@ def _handle(lever: Lever) -> Handle:
 # What is watched
 
 
-def _watched(node: Node, signs: list[Sign], at: Instant) -> Iterator[Watched]:
+def _watched(node: Node, signs: list[Sign], amiss: list[tuple[Part, Fact]]) -> Iterator[Watched]:
     """Everything declared, then whatever else a slice gives a good sign of."""
     worst = {sign.about: sign for sign in reversed(signs)}
     declared = [f"vendor:{name}" for name in node.catalogue.vendors]
     declared += [f"service:{name}" for name in node.catalogue.services]
     shown_well = [sign.about for sign in signs if sign.tone in ("good", "plain")]
-    amiss = _amiss(node, at)
     for about in dict.fromkeys((*declared, *shown_well)):
         parts = _parts(amiss, about)
         tone, says, since, href = _how(worst.get(about), parts)

@@ -119,6 +119,7 @@ def environment(
         "bar_part": lambda part: (part.start, part.end, part.tone, part.says),
         "asks": lambda lever: questions(lever.form),
     }
+    made.tests["a_person"] = a_person
     made.globals |= {
         "reading": _reading.get,
         "name": node.name,
@@ -231,7 +232,12 @@ def by_day(told: Iterable[Told]) -> list[tuple[str, list[Told]]]:
     return [(name, list(group)) for name, group in groupby(told, key=lambda each: day(each.at))]
 
 
-# Money and subjects
+# People, money and subjects
+
+
+def a_person(by: str) -> bool:
+    """Machinery signs as `detente`, `detente:pager` or `place:here`; lines of a timeline name people."""
+    return bool(by) and by != "detente" and ":" not in by
 
 
 def money(amount: Money) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""How fast are we, beside what one could use instead, in the same run on the same machine?"""

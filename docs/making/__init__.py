@@ -1,0 +1,1 @@
+"""How the made parts of these pages are made: run `make docs`."""

@@ -1,0 +1,234 @@
+"""How do checks look in a terminal, and what does one say right now?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from detente.kernel.clock import lasting, seconds_between
+from detente.kernel.fact import plain
+from detente.kernel.terminal.commands import Command, asked, common
+from detente.kernel.terminal.commands import Group as Commands
+from detente.kernel.terminal.show import (
+    heading,
+    indented,
+    labelled,
+    recorded,
+    show,
+    shows,
+    table,
+)
+from detente.kernel.terminal.signs import bar, sign, status
+from detente.kernel.terminal.words import Seeing, counted
+from detente.watch.engine.wire import Phase, Probe, Result
+from detente.watch.pages import CheckPage, Group, Overview
+from detente.watch.queries import Seen, Standing
+
+_PHASES: tuple[tuple[Phase, str], ...] = (
+    ("dns", "name"),
+    ("connect", "connection"),
+    ("tls", "TLS"),
+    ("first_byte", "first byte"),
+    ("transfer", "transfer"),
+)
+_BAR = 24  # cells for the slowest phase
+_LAST_SHEETS = 8
+
+
+@shows(Overview)
+def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
+    """Every check below whom it belongs to, with its last day as one line."""
+    checks = [each for group in answer.groups for each in group.checks]
+    if not checks:
+        yield Text("Nothing is watched yet: declare checks under `watch:` in detente.yaml.")
+        return
+    wrong = [each for each in checks if each.tone in ("bad", "warn")]
+    says = f"{len(wrong)} of {counted(len(checks), 'check')} {'is' if len(wrong) == 1 else 'are'} not all right." if wrong else (
+        f"{counted(len(checks), 'check')}, all right."
+        if all(each.tone == "good" for each in checks)
+        else "Nothing amiss so far."
+    )  # fmt: skip
+    yield Text.assemble(sign("bad" if wrong else "good"), " ", (says, "bold"))
+    for group in answer.groups:
+        yield heading(plain(group.of), group.of.partition(":")[0])
+        yield from belonging(group, see)
+
+
+@shows(Group)
+def belonging(answer: Group, see: Seeing) -> Iterator[RenderableType]:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(4):
+        grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for each in answer.checks:
+        grid.add_row(
+            status(each.tone, each.state), each.name, _day(each),
+            lasting(each.median) if each.median is not None else "", _why(each, see),
+        )  # fmt: skip
+    yield indented(grid)
+
+
+def _day(check: Standing) -> Text:
+    """The last 24 hours; what nobody measured is left open."""
+    return bar([(part[0], part[1], part[2]) for part in check.parts], check.day_start, check.now)
+
+
+def _why(check: Standing, see: Seeing) -> Text:
+    if not check.since:
+        return Text(check.reason or check.target, style="dim")
+    return Text.assemble(check.reason, (f"  {see.lasting(check.since)}", "dim"))
+
+
+@shows(CheckPage)
+def check(answer: CheckPage, see: Seeing) -> Iterator[RenderableType]:
+    """One check: how it stands, its outages, what the last sheets say."""
+    it = answer.check
+    yield Text.assemble((it.name, "bold"), "  ", status(it.tone, it.state), f"  {it.reason}")
+    yield indented(labelled(_about(it, see)))
+    if it.outages:
+        yield heading("Outages", "the last 24 hours")
+        for each in it.outages:
+            yield indented(_outage(each.start, each.end, each.says, see))
+    if answer.seen:
+        yield heading("Seen lately")
+        yield indented(_sheets(answer.seen[-_LAST_SHEETS:], see))
+    if answer.history:
+        yield heading("What happened")
+        yield from (recorded(each, see) for each in answer.history)
+
+
+def _about(it: Standing, see: Seeing) -> Iterator[tuple[str, str | Text]]:
+    yield "Asks", f"{it.kind} {it.target}, every {lasting(it.every)}"
+    yield "Belongs to", f"{it.of}, {it.environment}"
+    yield "24 hours", _day(it)
+    if it.median is not None:
+        yield "Answers in", f"{lasting(it.median)} (median of the last hour)"
+    if it.last_seen:
+        yield "Last seen", see.when(it.last_seen)
+
+
+def _outage(start: int, end: int | None, says: str, see: Seeing) -> Text:
+    lasted = lasting(seconds_between(start, see.now if end is None else end))
+    until = see.clock(end) if end else "now"
+    return Text.assemble(f"{see.clock(start)} – {until}  ", says, (f"  ({lasted})", "dim"))
+
+
+def _sheets(seen: list[Seen], see: Seeing) -> Table:
+    numbers = ["Good", "Failed", "Not told", "Median", "Worst"]
+    made = table("Until", *numbers, "Last failure", right=numbers)
+    for each in reversed(seen):
+        untold = each.inconclusive + each.skipped + each.not_run
+        made.add_row(
+            see.clock(each.until), str(each.ok), str(each.failed), str(untold),
+            _length(each.median), _length(each.worst), each.last,
+        )  # fmt: skip
+    return made
+
+
+def _length(seconds: float | None) -> str:
+    return "" if seconds is None else lasting(seconds)
+
+
+# One shot
+
+
+def _try(target: str, *, kind: str | None, timeout: float) -> None:
+    from detente.watch.engine.once import probe_once
+
+    kind = kind or ("http" if "://" in target else "tcp")
+    probe = Probe(id="try", kind=kind, target=target, timeout=timeout)  # type: ignore[arg-type]
+    result = probe_once(probe)
+    if asked().json:
+        click.echo(msgspec.json.encode(msgspec.structs.asdict(result)).decode())
+    else:
+        show(result)
+    if result.verdict != "ok":
+        click.get_current_context().exit(1)
+
+
+@shows(Result)
+def result(answer: Result, see: Seeing) -> Iterator[RenderableType]:
+    """The verdict, then how long each phase took, the longer the longer its bar."""
+    good = answer.verdict == "ok"
+    word = (
+        "answers" if good else "could not be judged" if _untold(answer) else "does not answer well"
+    )
+    yield Text.assemble(
+        sign("good" if good else "warn" if _untold(answer) else "bad"), " ",
+        (f"It {word}", "bold"), f": {_details(answer)}",
+    )  # fmt: skip
+    yield Text("")
+    yield indented(_phases(answer))
+    if answer.tls_expires:
+        left = lasting(seconds_between(see.now, answer.tls_expires))
+        yield Text("")
+        yield indented(
+            Text(f"The certificate is valid until {see.clock(answer.tls_expires)} (for {left}).")
+        )
+
+
+def _untold(result: Result) -> bool:
+    return result.verdict in ("inconclusive", "skipped")
+
+
+def _details(result: Result) -> str:
+    said = [result.reason] if result.reason else []
+    said += [f"HTTP {result.status}"] if result.status and not result.reason else []
+    said += [result.tls_version] if result.tls_version else []
+    said += [f"from {result.ip}"] if result.ip else []
+    said += [f"{result.bytes:,} bytes".replace(",", " ")] if result.bytes else []
+    return ", ".join([*said, lasting(result.total)])
+
+
+def _phases(result: Result) -> Table:
+    """Each phase with its own length; the one it failed in is marked, later ones were not reached."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(no_wrap=True)
+    longest = max((getattr(result, name) or 0.0 for name, _ in _PHASES), default=0.0) or 1.0
+    for name, says in _PHASES:
+        took: float | None = getattr(result, name)
+        failed = result.failed_in == name
+        if took is None and not failed:
+            continue
+        blocks = "▆" * max(1, round(_BAR * (took or 0.0) / longest)) if took else ""
+        grid.add_row(
+            sign("bad" if failed else "good"), says, "" if took is None else _fine(took), blocks
+        )
+    return grid
+
+
+def _fine(seconds: float) -> str:
+    """Phases are short: a tenth of a millisecond is worth saying."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else lasting(seconds)
+
+
+watch = Commands("watch")
+watch.add_command(
+    Command(
+        "try",
+        params=[
+            click.Argument(["target"], metavar="URL|HOST:PORT"),
+            click.Option(
+                ["--kind"],
+                type=click.Choice(["http", "tcp", "tls"]),
+                help="What to ask.  [default: http for a URL, tcp for host:port]",
+            ),
+            click.Option(
+                ["--timeout"], type=float, default=5.0, show_default=True, help="Seconds to wait."
+            ),
+            *common(),
+        ],
+        help="Make one check right now and show where the time goes. Needs no node.",
+        example="detente watch try https://cardpay.example/health\n"
+        "detente watch try cardpay.example:443 --kind tls",
+        callback=_try,
+    )
+)
