@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,8 +63,6 @@ def run(config: Path, *args: str) -> Result:
 def begun(config: Path) -> Path:
     """The same place after a node was there once: with a ledger, and nobody writing."""
     ledger = SqliteLedger(config.with_name(LEDGER), clock=SystemClock(), writer="inline")
-    import asyncio
-
     asyncio.run(ledger.close())
     return config
 
@@ -448,12 +447,12 @@ def test_a_lever_carries_who_pulled_it(node: tuple[Path, Running]) -> None:
     """`--as` puts the name on the fact."""
     config, _ = node
     wait_until(lambda: "incident" in run(config, "timeline").stdout)
-    result = run(config, "pager", "take", "incident:1", "--as", "Anna")
+    result = run(config, "pager", "take", "incident:1", "--as", "Zoë")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("✓ incident 1")
     facts = run(config, "ledger", "read", "--about", "incident:1", "--json").stdout.splitlines()
-    assert any(json.loads(fact)["by"] == "Anna" for fact in facts)
-    assert "Anna has it" in run(config, "now").stdout
+    assert any(json.loads(fact)["by"] == "Zoë" for fact in facts)
+    assert "Zoë has it" in run(config, "now").stdout
 
 
 @pytest.mark.slow
@@ -508,15 +507,16 @@ def test_it_stops_when_asked(shop: Path, how: int) -> None:
 def test_kill_nine_and_up_again(shop: Path) -> None:
     """After the hardest end it starts again and says that the last one came without notice."""
     running = Running(shop)
+    asked = ("ledger", "read", "--name", "node.*")
+    wait_until(lambda: "started" in run(shop, *asked).stdout)
     assert running.stop(signal.SIGKILL)[0] == -signal.SIGKILL
     assert "No node is running" in run(shop, "now").stderr
     again = Running(shop)
-    assert "without notice" in run(shop, "ledger", "read", "--name", "node.*").stdout
+    wait_until(lambda: "without notice" in run(shop, *asked).stdout)
     assert again.stop()[0] == 0
 
 
-def wait_until(true: object) -> None:
-    assert callable(true)
+def wait_until(true: Callable[[], bool]) -> None:
     for _ in range(200):
         if true():
             return

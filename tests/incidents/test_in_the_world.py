@@ -12,8 +12,8 @@ vendors:
   cardpay: {title: CardPay, environments: {production: {}, test: {twin_of: production}}}
 watch:
   checks:
-    cardpay: {of: cardpay, environment: production, target: "http://cardpay.test/health", every: 10s}
-    twin: {of: cardpay, environment: test, target: "http://twin.test/health", every: 10s}
+    cardpay: {of: cardpay, environment: production, http: "http://cardpay.test/health", every: 10s}
+    twin: {of: cardpay, environment: test, http: "http://twin.test/health", every: 10s}
 work:
   routes:
     charge: {vendor: cardpay, to: "http://cardpay.test", timeout: 2s}

@@ -98,17 +98,24 @@ class Caller:
     def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """The JSON twin of the page at that path. Raises NoNode, NotFound, Troubled."""
         twin = "/now.json" if path == "/" else f"{quote(path)}.json"
-        return self._ask("GET", twin + (f"?{urlencode(query)}" if query else ""))
+        return _ask(self._running(), "GET", twin + (f"?{urlencode(query)}" if query else ""))
 
     def pull(self, lever: str, said: Mapping[str, Any], *, who: str) -> bytes:
         """Pull a lever, once. Raises NoNode, NotFound, Refused, BadForm, Troubled."""
+        note = self._running()
         body = msgspec.json.encode({**said, "once": secrets.token_hex(8)})
-        headers = {
+        headers: dict[str, str | bytes] = {
             "Authorization": f"Bearer {self._token()}",
             "Content-Type": "application/json",
-            "X-Detente-Who": who.encode("ascii", "replace").decode(),
+            "X-Detente-Who": " ".join(who.split()).encode(),
         }
-        return self._ask("POST", f"/levers/{lever}", body, headers)
+        return _ask(note, "POST", f"/levers/{lever}", body, headers)
+
+    def _running(self) -> Note:
+        note = _note(self._ledger)
+        if note is None:
+            raise NoNode(f"No node is running for {self._ledger}.")
+        return note
 
     def _token(self) -> str:
         path = self._ledger.with_suffix(".token")
@@ -120,31 +127,31 @@ class Caller:
                 "Run this as the user that runs the node."
             ) from None
 
-    def _ask(
-        self, method: str, target: str, body: bytes | None = None, headers: Any = None
-    ) -> bytes:
-        note = _note(self._ledger)
-        if note is None:
-            raise NoNode(f"No node is running for {self._ledger}.")
-        where = f"{note.host}:{note.port}"
-        connection = http.client.HTTPConnection(note.host, note.port, timeout=_PATIENCE)
-        try:
-            connection.request(
-                method, target, body, {"Accept": "application/json", **(headers or {})}
-            )
-            answer = connection.getresponse()
-            return _judged(answer.status, answer.read(), where)
-        except ConnectionRefusedError:
-            raise NoNode(f"No node is running for {self._ledger}.") from None
-        except TimeoutError:
-            raise Troubled(
-                f"The node at {where} (process {note.pid}) has not answered for {_PATIENCE:g} s. "
-                "Look at its log, or start it again."
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Troubled(f"The node at {where} broke off: {error}. Look at its log.") from None
-        finally:
-            connection.close()
+
+def _ask(
+    note: Note,
+    method: str,
+    target: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str | bytes] | None = None,
+) -> bytes:
+    where = f"{note.host}:{note.port}"
+    connection = http.client.HTTPConnection(note.host, note.port, timeout=_PATIENCE)
+    try:
+        connection.request(method, target, body, {"Accept": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        return _judged(answer.status, answer.read(), where)
+    except ConnectionRefusedError:
+        raise NoNode(f"The node at {where} has gone.") from None
+    except TimeoutError:
+        raise Troubled(
+            f"The node at {where} (process {note.pid}) has not answered for {_PATIENCE:g} s. "
+            "Look at its log, or start it again."
+        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Troubled(f"The node at {where} broke off: {error}. Look at its log.") from None
+    finally:
+        connection.close()
 
 
 class _Wrong(msgspec.Struct):

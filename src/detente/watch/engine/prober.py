@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
+from heapq import heappop, heappush
 
 from detente.kernel.clock import NS, Clock, Instant, Seconds, SystemClock
 from detente.watch.engine.canary import Canaries
@@ -16,11 +17,12 @@ from detente.watch.engine.loop import Loop
 from detente.watch.engine.plan import Plan, host_and_port
 from detente.watch.engine.resolver import Resolver, server
 from detente.watch.engine.run import Run
-from detente.watch.engine.schedule import Schedule, Turn, lateness_limit
+from detente.watch.engine.schedule import Schedule, Turn, lateness_limit, phase
 from detente.watch.engine.wire import Orders, Probe, Result, Verdict
 
 STARTS_AT_ONCE = 256  # then sockets get their turn again
 PER_PLACE = 512  # runs under way to one host and port
+FIRST_LOOK = 1.0  # seconds within which a new check is asked once, ahead of its first slot
 SPARE_FILES = 64  # for everything that is not a run
 STOPPED = 1.0  # seconds lost in one go after which nothing is caught up
 STEP = 0.5  # seconds between wall clock and steady clock that are no drift
@@ -62,6 +64,7 @@ class Prober:
         self._canary_runs: set[Run] = set()
         self.schedule: Schedule[Standing] = Schedule()
         self._standing: dict[str, Standing] = {}
+        self._first_looks: list[tuple[Instant, str, Standing]] = []
         self._under_way: dict[str, int] = {}
         self.runs = 0
         self._offset = self._clock_offset()
@@ -91,7 +94,18 @@ class Prober:
     def _engage(self, probe: Probe) -> None:
         standing = self._standing[probe.id] = Standing(probe)
         place = self.orders.place
-        standing.turn = self.schedule.add(standing, probe.every, probe.id, self.now(), place=place)
+        now = self.now()
+        standing.turn = self.schedule.add(standing, probe.every, probe.id, now, place=place)
+        if standing.turn.due - now > FIRST_LOOK * NS:
+            due = now + phase(probe.id, FIRST_LOOK, place)
+            heappush(self._first_looks, (due, probe.id, standing))
+
+    def _look_first(self, now: Instant) -> None:
+        """Nobody waits a whole interval to hear of a check that was just declared."""
+        while self._first_looks and self._first_looks[0][0] <= now:
+            _, name, standing = heappop(self._first_looks)
+            if self._standing.get(name) is standing and standing.run is None:
+                self._start(standing, now)
 
     def _dismiss(self, name: str) -> None:
         standing = self._standing.pop(name)
@@ -124,11 +138,14 @@ class Prober:
         """Start what is due, then wait for whatever comes, for at most that long."""
         self._notice_interruptions()
         now = self.now()
+        self._look_first(now)
         for standing, slot in self.schedule.take(now, STARTS_AT_ONCE):
             self._start(standing, slot)
         due = self.schedule.next_due()
         if due is not None:
             longest = min(longest, (due - self.now()) / NS)
+        if self._first_looks:
+            longest = min(longest, (self._first_looks[0][0] - self.now()) / NS)
         self.loop.turn(longest)
 
     def _notice_interruptions(self) -> None:

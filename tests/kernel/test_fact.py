@@ -1,0 +1,74 @@
+"""Facts on disk: named for good, read again by any version."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import detente.slices  # noqa: F401 - registers every fact
+from detente.kernel.fact import Fact, Recorded, Unknown, decode, encode, kind, known, named, plain
+from tests.facts import plausible
+
+
+@given(st.data())
+def test_what_is_written_is_read_again(data: st.DataObject) -> None:
+    """Every fact, whatever it holds, comes back equal from its bytes."""
+    fact = data.draw(plausible.facts())
+    assert decode(fact.name, encode(fact), fact.about) == fact
+
+
+@given(st.text(min_size=1).filter(lambda name: name not in known()), st.binary(), st.text())
+def test_an_unknown_fact_is_kept_as_it_is(name: str, body: bytes, about: str) -> None:
+    """A fact of a later version keeps its name and every byte of its body."""
+    fact = decode(name, body, about)
+    assert isinstance(fact, Unknown)
+    assert encode(fact) == body
+    assert (Recorded(1, 2, "me", fact).name, fact.about) == (name, about)
+    assert name in fact.says()
+
+
+def test_fields_of_a_later_version_are_passed_over() -> None:
+    """A later version may add fields; an older one reads what it knows."""
+    body = b'{"about":"route:a","vendor":"vendor:b","colour":"blue"}'
+    assert decode("work.route_resumed", body, "route:a").about == "route:a"
+
+
+def test_a_name_belongs_to_one_fact() -> None:
+    """Two classes never share a name on disk, wherever they live."""
+
+    @named("test.happened")
+    class Happened(Fact, frozen=True, kw_only=True):
+        name: ClassVar[str]
+
+    try:
+        with pytest.raises(ValueError, match=r"two facts are called test\.happened"):
+
+            @named("test.happened")
+            class HappenedToo(Fact, frozen=True, kw_only=True):
+                name: ClassVar[str]
+
+    finally:
+        from detente.kernel import fact as module
+
+        module._classes.pop("test.happened", None)
+        module._decoders.pop("test.happened", None)
+
+
+def test_the_two_halves_of_a_subject() -> None:
+    """A subject is a kind and a name, and names may hold anything, colons included."""
+    assert (kind("check:a:b"), plain("check:a:b")) == ("check", "a:b")
+    assert plain("nothing") == ""
+
+
+@pytest.mark.parametrize("name", sorted(known()))
+def test_facts_are_flat_and_frozen(name: str) -> None:
+    """Facts are frozen and only ever gain fields with defaults, so old bodies go on loading."""
+    cls = known()[name]
+    assert cls.__struct_config__.frozen
+    assert cls.__struct_config__.kw_only if hasattr(cls.__struct_config__, "kw_only") else True
+    assert not cls.__struct_config__.forbid_unknown_fields
+    assert msgspec.json.schema(cls)
