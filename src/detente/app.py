@@ -116,8 +116,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def catalogue_of(declared: Declared) -> Catalogue:
-    return Catalogue(teams=declared.teams, vendors=declared.vendors, services=declared.services)
+def catalogue_of(declared: Declared, cards: Sequence[Slice] = CARDS) -> Catalogue:
+    """What was declared, with what the slices measure of it."""
+    bare = Catalogue(teams=declared.teams, vendors=declared.vendors, services=declared.services)
+    measures = {
+        name: measure
+        for card in cards
+        if card.measures is not None
+        for name, measure in card.measures(getattr(declared, card.noun), bare).items()
+    }
+    return msgspec.structs.replace(bare, measures=measures)
 
 
 def pages_of(cards: Iterable[Slice] = CARDS) -> list[Page]:

@@ -65,7 +65,7 @@ def test_how_amounts_are_said(amount: str, currency: str, said: str) -> None:
 )
 def test_what_is_no_amount_is_refused(amount: str, currency: str) -> None:
     """Nothing is rounded, nothing grows without bound, and the refusal is short."""
-    with pytest.raises(ValueError, match="is not|has more digits|more than any call") as refusal:
+    with pytest.raises(ValueError, match=r"is not|has more digits|more than any call") as refusal:
         money(amount, currency)
     assert len(str(refusal.value)) < 120
 

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from detente.app import declared_type, open_views, put_together
+from detente.app import mistakes as mistakes_of
 from detente.facts.node import Started
 from detente.facts.sla import PromiseBroken
 from detente.facts.watch import CameBack, LostSight, RegainedSight, SheetFiled, Tally, WentDown
@@ -29,7 +30,7 @@ from detente.kernel.web.kit import Reading, draw, environment
 from detente.sla import pages, queries
 from detente.sla.decisions import Standing
 from detente.sla.effects import EFFECTS, look
-from detente.sla.settings import Sla, mistakes, unknown_checks
+from detente.sla.settings import Sla, mistakes
 from detente.sla.slice import card
 from detente.watch.slice import card as watch
 
@@ -494,10 +495,12 @@ def test_each_mistake_says_what_to_do(promise: str, sentence: str) -> None:
 
 def test_checks_that_nobody_declared_are_found() -> None:
     """A misspelt check would measure nothing for ever, so it is a mistake with the nearest name."""
-    sla = loads(
+    declared = loads(
+        "vendors: {cardpay: {}}\n"
+        "watch: {checks: {cardpay: {http: https://cardpay.example}}}\n"
         "sla: {promises: {uptime: {vendor: cardpay, target: 99%, checks: [cardpya]}}}",
-        declared_type(CARDS),
-    ).sla  # type: ignore[attr-defined]
-    (mistake,) = unknown_checks(sla, ["cardpay"])
+        declared_type(),
+    )
+    (mistake,) = mistakes_of(declared)
     assert mistake.path == ("sla", "promises", "uptime", "checks", 0)
     assert mistake.says == "no check is called cardpya; did you mean cardpay?"

@@ -60,9 +60,9 @@ class Actor:
             raise Absent(f"{self.name} did not get ready; see {self.log}") from None
 
     async def _ready_line(self) -> list[int]:
-        stdout = self.process.stdout if self.process else None
-        assert stdout is not None
-        while line := await stdout.readline():
+        assert self.process is not None
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
             if found := self.ready(line.decode()):
                 return found
         said = self.log.read_text().strip().splitlines()[-5:]

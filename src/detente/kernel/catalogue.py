@@ -54,12 +54,21 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     needs: tuple[str, ...] = ()
 
 
+class Measure(msgspec.Struct, frozen=True):
+    """A check as the other slices know it: what it is about, and whether failing it is an outage."""
+
+    of: Subject
+    environment: str
+    is_outage: bool
+
+
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     """Everything declared, by name."""
 
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
     services: Mapping[str, Service] = {}
+    measures: Mapping[str, Measure] = {}  # by the name of the check
 
     def title(self, subject: Subject) -> str:
         """What people call it: `vendor:cardpay` → 'CardPay'."""
@@ -81,6 +90,17 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
         if name in self.services:
             return f"service:{name}"
         return None
+
+    def measures_of(self, subject: Subject) -> tuple[str, ...]:
+        """The checks whose failing is an outage of it in production, and not only of a test twin."""
+        places = getattr(self.entry(subject), "environments", {})
+        return tuple(
+            name
+            for name, measure in self.measures.items()
+            if measure.of == subject
+            and measure.is_outage
+            and _is_production(places, measure.environment)
+        )
 
     def teams_of(self, subject: Subject) -> tuple[str, ...]:
         """Who is told about it: the teams it names, or everybody."""
@@ -130,6 +150,11 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
                     yield unknown(
                         ("services", name, "needs", index), "service or vendor", need, there
                     )
+
+
+def _is_production(places: Mapping[str, Environment], environment: str) -> bool:
+    place = places.get(environment)
+    return environment == "production" if place is None else place.twin_of is None
 
 
 def unknown(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from detente.kernel.catalogue import Mistake
+from detente.kernel.catalogue import Catalogue, Measure, Mistake
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Subject, Tone
 from detente.kernel.money import Money
@@ -120,6 +120,7 @@ class Slice:
     noun: str
     question: str
     settings: type[msgspec.Struct]
+    measures: Callable[[Any, Catalogue], Mapping[str, Measure]] | None = None  # its checks, if any
     mistakes: Callable[[Any, Any], Iterable[Mistake]] | None = (
         None  # (settings, catalogue) → mistakes
     )

@@ -46,8 +46,8 @@ class Views:
     def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
         self.rows = apsw.Connection(str(path))
         # Safe against power cuts: a commit may be forgotten, never torn, and is then folded again.
-        self.rows.execute("pragma journal_mode=wal; pragma synchronous=normal")
-        self.rows.execute("pragma busy_timeout=5000")
+        for wish in ("busy_timeout=5000", "journal_mode=wal", "synchronous=normal"):
+            self.rows.execute(f"pragma {wish}")
         self._projections = tuple(projections)
         self._hearers: dict[str, list[Projection]] = {}
         for each in self._projections:

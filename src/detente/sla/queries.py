@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
-
 import msgspec
 
 from detente.facts.sla import PromiseBroken
 from detente.kernel import spans
-from detente.kernel.catalogue import Vendor
 from detente.kernel.clock import NS, Instant
 from detente.kernel.fact import Recorded
 from detente.kernel.ledger import Query
@@ -25,20 +21,6 @@ from detente.sla.settings import Promise, Sla
 
 _LATE = 60 * NS
 """A sheet is filed some seconds after its end; later than this it is missing."""
-
-
-@runtime_checkable
-class Measures(Protocol):
-    """What a promise must know of a check declared under `watch:`."""
-
-    @property
-    def of(self) -> str | None: ...
-
-    @property
-    def environment(self) -> str: ...
-
-    @property
-    def warns_only(self) -> bool: ...
 
 
 class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,23 +80,7 @@ def reckon(
 
 def checks_of(node: Node, promise: Promise) -> tuple[str, ...]:
     """What measures the promise: the checks it names, or the vendor's production checks."""
-    if promise.checks:
-        return promise.checks
-    vendor = node.catalogue.vendors.get(promise.vendor, Vendor())
-    declared: Mapping[str, object] = getattr(node.declared.get("watch"), "checks", {})
-    return tuple(
-        name
-        for name, check in declared.items()
-        if isinstance(check, Measures)
-        and (check.of or name) == promise.vendor
-        and not check.warns_only
-        and _is_production(vendor, check.environment)
-    )
-
-
-def _is_production(vendor: Vendor, environment: str) -> bool:
-    place = vendor.environments.get(environment)
-    return environment == "production" if place is None else place.twin_of is None
+    return promise.checks or node.catalogue.measures_of(f"vendor:{promise.vendor}")
 
 
 def evidence(

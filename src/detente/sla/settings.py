@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -66,6 +66,7 @@ def mistakes(sla: Sla, catalogue: Catalogue) -> Iterator[Mistake]:
             yield unknown((*here, "vendor"), "vendor", promise.vendor, catalogue.vendors)
         if not _is_zone(promise.timezone):
             yield _no_zone((*here, "timezone"), promise.timezone)
+        yield from _unknown_checks(promise, here, catalogue)
         yield from _contradictions(promise, here)
 
 
@@ -85,13 +86,12 @@ def _contradictions(promise: Promise, here: tuple[str, ...]) -> Iterator[Mistake
             yield Mistake((*where, "owed"), says)
 
 
-def unknown_checks(sla: Sla, declared: Collection[str]) -> Iterator[Mistake]:
-    """Promises measured by checks that nobody declared under `watch:`."""
-    there = dict.fromkeys(declared)
-    for name, promise in sla.promises.items():
-        for index, check in enumerate(promise.checks):
-            if check not in there:
-                yield unknown(("sla", "promises", name, "checks", index), "check", check, there)
+def _unknown_checks(
+    promise: Promise, here: tuple[str, ...], catalogue: Catalogue
+) -> Iterator[Mistake]:
+    for index, check in enumerate(promise.checks):
+        if check not in catalogue.measures:
+            yield unknown((*here, "checks", index), "check", check, catalogue.measures)
 
 
 def _is_zone(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from detente.kernel import spans
-from detente.kernel.clock import later
+from detente.kernel.clock import lasting, later
 from detente.kernel.fact import Recorded, Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -68,7 +68,22 @@ def check_panel(node: Node, about: Subject) -> CheckPage | None:
 
 
 def signs(node: Node) -> list[Sign]:
-    """What is down or cannot be judged."""
+    """What is down or cannot be judged, and what is known to answer."""
+    return [*_troubles(node), *_all_well(node)]
+
+
+def _all_well(node: Node) -> list[Sign]:
+    """One line for each vendor or service whose checks all answer: somebody really looked."""
+    found = []
+    for group in overview(node, Ask()).groups:
+        if all(check.state == "up" for check in group.checks):
+            slowest = max((check.median or 0.0 for check in group.checks), default=0.0)
+            says = f"answers in {lasting(slowest)}" if slowest else "answers"
+            found.append(Sign(tone="good", about=group.of, sentence=says, href="/watch"))
+    return found
+
+
+def _troubles(node: Node) -> list[Sign]:
     checks = node.settings(Watch).checks
     tones = {"outage": "bad", "warning": "warn", "blind": "warn"}
     return [

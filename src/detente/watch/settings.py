@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
+from detente.kernel.catalogue import Catalogue, Measure, Mistake, unknown
 from detente.kernel.config import Address, Duration, Secret, Url
 
 
@@ -150,6 +150,14 @@ def _belongs(
             yield unknown(
                 (*here, "environment"), f"environment of {owner}", check.environment, places
             )
+
+
+def measures(watch: Watch, catalogue: Catalogue) -> dict[str, Measure]:
+    """The checks as the other slices know them."""
+    return {
+        name: Measure(owner(name, check, catalogue), check.environment, not check.warns_only)
+        for name, check in watch.checks.items()
+    }
 
 
 def owner(name: str, check: Check, catalogue: Catalogue) -> str:

@@ -7,12 +7,13 @@ from detente.kernel.slice import Slice
 from detente.watch import pages
 from detente.watch.effects import EFFECTS
 from detente.watch.projection import seen
-from detente.watch.settings import Watch, mistakes
+from detente.watch.settings import Watch, measures, mistakes
 
 card = Slice(
     noun="watch",
     question="Is everything we depend on answering, and if not, whose fault is it?",
     settings=Watch,
+    measures=measures,
     mistakes=mistakes,
     projection=seen,
     spans=(facts.OUTAGE, facts.WARNING, facts.BLIND),

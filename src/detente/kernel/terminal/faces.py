@@ -25,7 +25,17 @@ from detente.kernel.terminal.show import (
 )
 from detente.kernel.terminal.signs import bar, sign, status
 from detente.kernel.terminal.words import WORDS, Seeing, called, counted
-from detente.kernel.web.faces import Now, Part, Shown, SubjectPage, Timeline, Told, Trouble, Watched
+from detente.kernel.web.faces import (
+    Handle,
+    Now,
+    Part,
+    Shown,
+    SubjectPage,
+    Timeline,
+    Told,
+    Trouble,
+    Watched,
+)
 
 _LATELY = 6
 
@@ -134,13 +144,18 @@ def subject(answer: SubjectPage, see: Seeing) -> Iterator[RenderableType]:
         yield from shown(each, see)
     if answer.levers:
         yield heading("What you can do")
-        for lever in answer.levers:
-            group, _, verb = lever.name.partition(".")
-            command = f"detente {group} {verb.replace('_', '-')} {answer.about}"
-            yield indented(Text(command), indented(Text(lever.explains, style="dim")))
+        yield from levers(answer.levers, answer.about)
     if answer.told:
         yield heading("What happened")
         yield from (told(each, see) for each in answer.told)
+
+
+def levers(offered: Sequence[Handle], about: Subject) -> Iterator[RenderableType]:
+    """The command that pulls each lever, and what it does."""
+    for each in offered:
+        group, _, verb = each.name.partition(".")
+        command = f"detente {group} {verb.replace('_', '-')} {about}"
+        yield indented(Text(command), indented(Text(each.explains, style="dim")))
 
 
 @shows(Told)

@@ -1,0 +1,74 @@
+"""How do promises look in a terminal?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from detente.kernel.fact import plain
+from detente.kernel.terminal.show import heading, indented, labelled, recorded, shows, table
+from detente.kernel.terminal.signs import sign, status
+from detente.kernel.terminal.words import STYLES, Seeing
+from detente.sla.pages import Card, PromisePage, Promises
+
+_CELLS = 24
+
+
+@shows(Promises)
+def promises(answer: Promises, see: Seeing) -> Iterator[RenderableType]:
+    """Every promise: what was promised, what we got, what is left, what we are owed."""
+    if not answer.promises:
+        yield Text("No promise is written down yet: declare one under `sla:` in detente.yaml.")
+    for index, each in enumerate(answer.promises):
+        if index:
+            yield Text("")
+        yield from card(each, see)
+
+
+@shows(Card)
+def card(answer: Card, see: Seeing) -> Iterator[RenderableType]:
+    """One promise in one period, at a glance."""
+    made = answer.standing
+    yield Text.assemble(
+        sign(answer.tone), " ", (answer.name, "bold"),
+        (f"  {plain(answer.vendor)}, {answer.period}", "dim"), f"  {answer.verdict}",
+    )  # fmt: skip
+    rows: list[tuple[str, str | Text]] = [
+        ("Promised", made.target),
+        ("Got", f"{made.attained_says} {answer.so_far}"),
+        ("Budget", Text.assemble(_budget(made.used), f"  {answer.budget}")),
+    ]
+    if made.owed:
+        rows.append(("Owed", str(made.owed)))
+    yield indented(labelled(rows))
+
+
+def _budget(used: float) -> Text:
+    """How much of the allowed downtime is gone."""
+    gone = min(_CELLS, round(_CELLS * used))
+    tone = STYLES["bad" if used > 1 else "warn" if used > 0.75 else "good"]
+    return Text.assemble(("▆" * (_CELLS - gone), tone), ("·" * gone, "dim"))
+
+
+@shows(PromisePage)
+def promise(answer: PromisePage, see: Seeing) -> Iterator[RenderableType]:
+    """The card, how the numbers came about, and the contract's table."""
+    yield from card(answer.card, see)
+    if answer.steps:
+        yield heading("How it was reckoned")
+        steps = table("What", "How much", "How")
+        for each in answer.steps:
+            steps.add_row(each.what, each.value, each.how)
+        yield indented(steps)
+    if answer.card.standing.rows:
+        yield heading("The contract's table")
+        rows = table("Below", "Owed", "Amount", "", right=["Amount"])
+        for row in answer.card.standing.rows:
+            mark = status("bad", "reached") if row.reached else ""
+            rows.add_row(row.below, row.owed, str(row.money or ""), mark)
+        yield indented(rows)
+    if answer.facts:
+        yield heading("The facts behind it")
+        yield from (recorded(each, see) for each in answer.facts)
