@@ -24,6 +24,7 @@ from detente.kernel.fact import Recorded
 from detente.kernel.money import Money
 
 RATE = 5.0  # customers a second
+CROWD = 21  # a crowd in which somebody comes with a declined card while CardPay is away
 DRAIN = 60.0  # seconds the queue may take to empty once the vendor is back
 
 Saboteur = Callable[["VendorStory"], Coroutine[Any, Any, None]]
@@ -158,8 +159,9 @@ class VendorStory:
     async def open_shop(self) -> None:
         shop = f"http://{HOST}:{self.ports['portal']}"
         await self._enter(
-            "customers", "customers", "--shop", shop, "--rate", self.rate, "--patience", 40
-        )
+            "customers", "customers", "--shop", shop, "--rate", self.rate, "--patience", 40,
+            "--seed", CROWD,
+        )  # fmt: skip
 
     async def close_shop(self) -> None:
         """No new customers; those inside are served."""

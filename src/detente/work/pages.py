@@ -17,7 +17,7 @@ from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.work import queries
 from detente.work.decisions import Call, State
 from detente.work.effects import Request, shown
-from detente.work.queries import Sum, Waiting
+from detente.work.queries import Reason, Sum, Waiting
 from detente.work.settings import Work
 
 
@@ -26,6 +26,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
     waiting: list[Call]  # the oldest of them
     waiting_calls: int  # all of them
+    held: list[Call]  # those a person must decide, the last changed first
+    reasons: list[Reason]  # why the others are parked
     books: list[Sum]
     at_stake: tuple[Money, ...]
     routes: list[RouteState]
@@ -67,6 +69,8 @@ def queue(node: Node, _ask: Ask) -> Queue:
     return Queue(
         waiting=waiting,
         books=queries.books(node.rows),
+        held=queries.listed(node.rows, "held"),
+        reasons=queries.reasons(node.rows),
         waiting_calls=sum(each.calls for each in all_waiting),
         at_stake=total(amount for each in all_waiting for amount in each.money),
         routes=[_route_state(node, name) for name in node.settings(Work).routes],

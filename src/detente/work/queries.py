@@ -96,6 +96,35 @@ def waiting_by_route(rows: Rows) -> dict[str, Waiting]:
     return found
 
 
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Parked calls with the same reason: what people look at before they look at a single one."""
+
+    reason: str
+    unknown: bool  # the vendor may have done them already
+    calls: int
+    money: tuple[Money, ...]
+    oldest: Instant
+    next_at: Instant | None
+
+
+def reasons(rows: Rows, *, limit: int = 20) -> list[Reason]:
+    """Why calls are parked, the most calls first."""
+    asked = """select reason, unknown, currency, count(*), sum(minor), min(taken_at), min(next_at)
+      from work_call where state = 'parked' group by reason, unknown, currency"""
+    found: dict[tuple[str, bool], Reason] = {}
+    for reason, unknown, currency, calls, minor, oldest, next_at in rows.execute(asked):
+        before = found.get((reason, bool(unknown)))
+        found[reason, bool(unknown)] = Reason(
+            reason=reason,
+            unknown=bool(unknown),
+            calls=calls + (before.calls if before else 0),
+            money=(*(before.money if before else ()), *((Money(minor, currency),) if currency else ())),
+            oldest=min(oldest, before.oldest) if before else oldest,
+            next_at=min(next_at, before.next_at or next_at) if before else next_at,
+        )
+    return sorted(found.values(), key=lambda each: -each.calls)[:limit]
+
+
 def listed(rows: Rows, state: State, *, limit: int = 200) -> list[Call]:
     """Calls in one state, the last changed first."""
     asked = f"{_COLUMNS} where state = ? order by changed_at desc limit ?"
