@@ -36,6 +36,9 @@ def _pictures() -> int:
     except NoBrowser as missing:
         _say(f"No pictures: {missing}")
         return 0
+    except pictures.NothingToShow as why:
+        _say(f"The pictures were left as they are: {why}")
+        return 1
     for complaint in complaints:
         _say(complaint)
     _say(f"{len(list(pictures.PICTURES.glob('*.png')))} pictures are in docs/pictures")

@@ -17,9 +17,14 @@ from making.browser import Tab, browser
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
+
+class NothingToShow(Exception):
+    """The world did not get as far as it should, or a page did not open; the message says which."""
+
+
 _PAGES = {"now": "/", "queue": "/work", "incident": "/incidents/1"}
 _SCREENS = {"desktop": (1280, 960), "phone": (390, 844)}
-_TALLEST = {"desktop": 1100, "phone": 1200}  # what is below is more of the same
+_TALLEST = {"desktop": 1100, "phone": 1100}  # what is below is more of the same
 _GOOD_DAY = 20.0  # seconds of sales before anything goes wrong
 _BAD_MINUTE = 25.0  # seconds of parking before the pictures
 
@@ -49,7 +54,7 @@ async def _up_to_the_climax(story: VendorStory) -> None:
     await asyncio.sleep(8)
     await story.mood(hang=True)
     if not await story.until("incidents.opened", 30):
-        raise RuntimeError("CardPay hangs and no incident was opened: there is nothing to show")
+        raise NothingToShow("CardPay hangs and no incident was opened: there is nothing to show")
     await story.until("pager.told", 15, count=2)
     await story.take_incident("Anna from operations")
     await asyncio.sleep(_BAD_MINUTE)
@@ -63,7 +68,7 @@ async def _all_ways(tab: Tab, name: str, url: str) -> list[str]:
             phone = screen == "phone"
             await tab.open(url, width=width, height=height, phone=phone, dark=light == "dark")
             if (status := await tab.status()) != 200:
-                raise RuntimeError(f"{url} answered HTTP {status}: there is nothing to show")
+                raise NothingToShow(f"{url} answered HTTP {status}: there is nothing to show")
             tall = min(max(await tab.height(), height), _TALLEST[screen])
             picture = await tab.picture(width=width, height=tall)
             (PICTURES / f"{name}-{screen}-{light}.png").write_bytes(picture)

@@ -19,7 +19,7 @@ from typing import Any
 import apsw
 import pytest
 
-from detente.kernel.fact import Fact, Unknown
+from detente.kernel.fact import Fact
 from detente.kernel.ledger import (
     Condition,
     Conflict,
@@ -410,14 +410,17 @@ def test_a_damaged_ledger_says_so(tmp_path: Path) -> None:
         list(ledger.read())
 
 
-def test_one_fact_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
-    """A body that no longer fits its fact comes back as Unknown, and its neighbours as themselves."""
+def test_a_fact_edited_by_hand_says_so(tmp_path: Path) -> None:
+    """A body that does not fit its fact is told with its position and what to do."""
     filled(tmp_path / "ledger")
     with apsw.Connection(str(tmp_path / "ledger")) as connection:
         connection.execute('update fact set body = \'{"metres":"deep"}\' where position = 2')
     connection.close()
     ledger = open_ledger(tmp_path / "ledger", read_only=True)
-    assert [type(each.fact) for each in ledger.read()] == [Rose, Unknown, Rose]
+    with pytest.raises(
+        LedgerError, match=r"position 2, tide\.rose about harbour:a, cannot be read"
+    ):
+        list(ledger.read())
     asyncio.run(ledger.close())
 
 

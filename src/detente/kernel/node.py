@@ -6,6 +6,7 @@ it, and what people declared. It is put together in `detente.app` and handed dow
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -83,12 +84,16 @@ class Node:
         receipt = await self.ledger.append(
             facts, by=by, condition=condition, key=key, attach=attach, reader=reader
         )
+        self._catch_up()  # if not now, then later: the facts are on disk, and nobody writes them twice
+        return receipt
+
+    def _catch_up(self) -> bool:
         try:
             self.views.catch_up(self.ledger)
         except apsw.Error as error:
-            # The facts are on disk for good; saying otherwise would make the caller write them twice.
             log.warning("the views are behind the ledger and catch up later: %s", error)
-        return receipt
+            return False
+        return True
 
     async def react(
         self,
@@ -117,5 +122,6 @@ class Node:
     async def follow(self, names: Sequence[str], *, after: int) -> AsyncIterator[list[Recorded]]:
         """Facts of these names as they come; the views have read them before you do."""
         async for batch in self.ledger.follow(Query(names=tuple(names)), after=after):
-            self.views.catch_up(self.ledger)
+            while not self._catch_up():
+                await asyncio.sleep(1)
             yield batch

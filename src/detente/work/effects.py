@@ -464,9 +464,9 @@ def _set_by(route: Route) -> tuple[str, ...]:
     return (*route.headers, *route.secret_headers, route.idempotency or _IDEMPOTENCY)
 
 
-def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] = ()) -> Request:
+def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] | None = None) -> Request:
     """The request less what belongs to one connection and what the route sets itself."""
-    named = {name.lower() for name in set_by or _set_by(route)}
+    named = {name.lower() for name in (_set_by(route) if set_by is None else set_by)}
     others = [(name, value) for name, value in incoming.headers if name.lower() not in named]
     return Request(end_to_end(others), incoming.body)
 

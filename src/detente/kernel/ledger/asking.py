@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from detente.kernel.fact import Recorded, decode
-from detente.kernel.ledger import Query
+import msgspec
+
+from detente.kernel.fact import Recorded, Subject, decode
+from detente.kernel.ledger import LedgerError, Query
 
 Row = tuple[int, int, str, str, str, bytes]
 Fetch = Callable[[str, tuple[object, ...]], list[Any]]
@@ -56,7 +58,11 @@ def pages(
         size = min(_PAGE, left)
         rows = fetch(*select(query, names, Span(low, high, indexed), size, backwards))
         for position, at, by, name, about, body in rows:
-            yield Recorded(position, at, by, decode(name, body, about))
+            try:
+                fact = decode(name, body, about)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise LedgerError(_unreadable(position, name, about, error)) from error
+            yield Recorded(position, at, by, fact)
         if len(rows) < size:
             return
         left -= size
@@ -64,6 +70,13 @@ def pages(
             high = rows[-1][0] - 1
         else:
             low = rows[-1][0]
+
+
+def _unreadable(position: int, name: str, about: Subject, error: Exception) -> str:
+    return (
+        f"The fact at position {position}, {name} about {about}, cannot be read: {error}. The ledger is "
+        "damaged or was edited by hand: bring back your latest copy."
+    )
 
 
 def first(fetch: Fetch, query: Query, span: Span) -> Row | None:

@@ -19,21 +19,25 @@ _MOST = 32_768  # facts kept in mind
 
 
 class Recent:
-    """The facts after position `start`, by name and subject. What comes next is added to `lines`."""
+    """The facts after position `start`, by name and subject."""
 
     def __init__(self, start: int, lines: Sequence[Line] = ()) -> None:
         self.start = start
-        self.lines = list(lines)
+        self._lines = list(lines)
         self._sorted = 0  # how many of the lines the two below know of
         self._last_named: dict[str, int] = {}
         self._last_about: dict[Subject, int] = {}
 
+    def add(self, lines: Sequence[Line]) -> None:
+        """The next facts."""
+        self._lines += lines
+
     def shortened(self) -> Recent:
         """The newer half, once this is too much to keep in mind."""
-        if len(self.lines) <= _MOST:
+        if len(self._lines) <= _MOST:
             return self
-        kept = self.lines[-_MOST // 2 :]
-        return Recent(self.start + len(self.lines) - len(kept), kept)
+        kept = self._lines[-_MOST // 2 :]
+        return Recent(self.start + len(self._lines) - len(kept), kept)
 
     def first_newer(self, query: Query, after: int) -> tuple[int, str, Subject] | None:
         """The first fact after that position which the query matches."""
@@ -41,7 +45,7 @@ class Recent:
         if self._last_match(query) <= after:
             return None
         skipped = max(after - self.start, 0)
-        for index, (name, about, _) in enumerate(self.lines[skipped:], start=skipped + 1):
+        for index, (name, about, _) in enumerate(self._lines[skipped:], start=skipped + 1):
             if matches(query, name, about):
                 return self.start + index, name, about
         return None
@@ -49,10 +53,10 @@ class Recent:
     def _sort(self) -> None:
         """Only now, because in a storm without conditions nobody asks."""
         position = self.start + self._sorted
-        for name, about, _ in self.lines[self._sorted :]:
+        for name, about, _ in self._lines[self._sorted :]:
             position += 1
             self._last_named[name] = self._last_about[about] = position
-        self._sorted = len(self.lines)
+        self._sorted = len(self._lines)
 
     def _last_match(self, query: Query) -> int:
         """No match stands after this position."""

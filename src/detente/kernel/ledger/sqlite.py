@@ -103,9 +103,8 @@ class SqliteLedger:
         if attach:
             _check(attach, len(facts))
         self._newest = at = max(self._clock.now(), self._newest)
-        asked = Append([_line(fact) for fact in facts], at, by, condition, key, attach, reader)
-        asked.plain = bool(facts) and not (condition or key is not None or attach or reader)
-        return await self._ask(asked)
+        lines = [_line(fact) for fact in facts]
+        return await self._ask(Append(lines, at, by, condition, key, attach, reader))
 
     async def expire(self, positions: Sequence[int]) -> None:
         """See `Ledger.expire`. Positions that have no attachment are passed over."""

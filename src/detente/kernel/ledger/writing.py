@@ -41,7 +41,6 @@ class Append(msgspec.Struct, eq=False):
     reader: tuple[str, int] | None = None
     expire: Sequence[int] = ()
     answer: asyncio.Future[Receipt] | None = None
-    plain: bool = False  # facts and nothing else: the way of most, and the quickest
 
 
 Outcome = Receipt | Exception
@@ -144,7 +143,7 @@ class Pen:
         self._interrupted = True
         self.connection.execute("begin immediate")
         self._look_up([each.key for each in group if each.key is not None])
-        outcomes = [self._put(each) if each.plain else self._take(each) for each in group]
+        outcomes = [self._take(each) for each in group]
         self._flush()
         self.connection.execute("commit")
         self._interrupted = False
@@ -198,13 +197,13 @@ class Pen:
 
     def _put(self, append: Append) -> Receipt:
         position = head = self.head
-        at, by, rows, lines = append.at, append.by, self._rows, append.lines
-        for name, about, body in lines:
+        at, by, rows = append.at, append.by, self._rows
+        for name, about, body in append.lines:
             position += 1
             rows += (position, at, by, name, about, body)
         if append.attach:
             self._attachments += [(head + 1 + index, body) for index, body in append.attach.items()]
-        self._recent.lines += lines
+        self._recent.add(append.lines)
         self.head = position
         return Receipt(head + 1, position)
 
