@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_LONGEST_TITLE = 20  # longer single words are identifiers, which people know by their end
+
 
 class CannotStart(Exception):
     """The node cannot work as it was asked to; the message says why and what to do."""
@@ -69,7 +71,8 @@ class Node:
 
     def title(self, subject: Subject) -> str:
         """What people call it."""
-        return self.catalogue.title(subject)
+        title = self.catalogue.title(subject)
+        return title if len(title) <= _LONGEST_TITLE or " " in title else f"…{title[-6:]}"
 
     async def record(
         self,

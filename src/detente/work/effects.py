@@ -195,7 +195,9 @@ class Desk:
         breaker = self.breakers[incoming.route]
         permit = breaker.ask()
         if permit is None:
-            reason = f"not sent: {breaker.snapshot().reason}"
+            now = breaker.snapshot()
+            why = now.reason if now.state == "held open" else "the vendor was not answering"
+            reason = f"not sent: {why}"
             return Outcome(status=None, seconds=0, reason=reason, kept_back=True), None
         loop = asyncio.get_running_loop()
         start = loop.time()

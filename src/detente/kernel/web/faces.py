@@ -188,7 +188,7 @@ def now(node: Node, _ask: Ask) -> Now:
     amiss = _amiss(node, at)
     wrong = tuple(sign for sign in signs if sign.tone in ("bad", "warn"))
     troubles = _troubles(node, wrong, amiss)
-    watched = tuple(_watched(node, signs, amiss))
+    watched = tuple(_watched(node, signs, amiss, _unwatched(node, at)))
     tone, sentence, note = verdict(troubles, watching=bool(signs), declared=bool(watched))
     return Now(
         at=at,
@@ -234,7 +234,7 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
     declared = kind(about) in _DECLARED  # then a panel alone, which knows any name, is no proof
     if not (node.catalogue.entry(about) or signs or told or (panels and not declared)):
         raise NotFound(f"Nothing called “{plain(about)}” is known here as a {kind(about)}.")
-    parts = _parts(_amiss(node, at), about)
+    parts = (*_unwatched(node, at), *_parts(_amiss(node, at), about))
     tone, says, _since, _href = _how(signs[0] if signs else None, parts)
     return SubjectPage(
         about=about,
@@ -358,14 +358,16 @@ def _handle(lever: Lever) -> Handle:
 # What is watched
 
 
-def _watched(node: Node, signs: list[Sign], amiss: list[tuple[Part, Fact]]) -> Iterator[Watched]:
+def _watched(
+    node: Node, signs: list[Sign], amiss: list[tuple[Part, Fact]], unwatched: tuple[Part, ...]
+) -> Iterator[Watched]:
     """Everything declared, then whatever else a slice gives a good sign of."""
     worst = {sign.about: sign for sign in reversed(signs)}
     declared = [f"vendor:{name}" for name in node.catalogue.vendors]
     declared += [f"service:{name}" for name in node.catalogue.services]
     shown_well = [sign.about for sign in signs if sign.tone in ("good", "plain")]
     for about in dict.fromkeys((*declared, *shown_well)):
-        parts = _parts(amiss, about)
+        parts = (*unwatched, *_parts(amiss, about))
         tone, says, since, href = _how(worst.get(about), parts)
         yield Watched(
             about=about,
@@ -400,6 +402,23 @@ def _amiss(node: Node, at: Instant) -> list[tuple[Part, Fact]]:
         for span in wrong[-_MOST_SPANS:]
         for opening in _opening(node, span.opened_by)
     ]
+
+
+def _unwatched(node: Node, at: Instant) -> tuple[Part, ...]:
+    """When in the last 24 hours no node ran: of that time nothing is known, good or bad."""
+    start = later(at, -_A_DAY)
+    first = next(iter(node.ledger.read(limit=1)), None)
+    began = at if first is None else first.at
+    parts = [Part(start, began, "plain", "before Détente watched")] if began > start else []
+    stopped: Instant | None = None
+    lately = node.ledger.read(Query(names=("node.*",)), backwards=True, limit=_MOST_SPANS)
+    for recorded in reversed(list(lately)):
+        if recorded.name == "node.stopped":
+            stopped = recorded.at
+        elif stopped is not None:
+            parts.append(Part(stopped, recorded.at, "plain", "Détente was not running"))
+            stopped = None
+    return tuple(parts)
 
 
 def _opening(node: Node, position: int) -> Iterator[Fact]:
