@@ -76,7 +76,7 @@ class Tab:
     async def height(self) -> int:
         """How tall the page is."""
         found = await self.ask("Page.getLayoutMetrics")
-        return round(found["cssContentSize"]["height"])
+        return int(found["cssContentSize"]["height"])
 
     async def wider_than_screen(self) -> int:
         """Points by which the page sticks out to the right; 0 if it fits."""

@@ -18,6 +18,7 @@ _TYPES = {
     "str": "text",
     "int": "a whole number",
     "float": "a number",
+    "float | None": "a number, or nothing",
     "bool": "true or false",
     "tuple[str, ...]": "a list of texts",
 }

@@ -16,7 +16,12 @@ from detente.app import declared_type
 from detente.kernel.config import schema
 from making.marks import code, remarks, table
 
-_WORDS = {"string": "text", "boolean": "`true` or `false`", "integer": "a whole number"}
+_WORDS = {
+    "string": "text",
+    "boolean": "`true` or `false`",
+    "integer": "a whole number",
+    "number": "a number",
+}
 _NOTHING = {"type": "null"}
 _SPELT = {
     "Duration": "a length of time",
@@ -130,7 +135,7 @@ def _means(text: str) -> str:
 def _is_generic(value: dict[str, Any]) -> bool:
     """Does the description only repeat what values of this spelling look like?"""
     own = {cls.__name__: (cls.__doc__ or "").strip().partition("\n")[0] for cls in _special()}
-    return value.get("description", "") == own.get(value.get("x-spelled", ""))
+    return bool(value.get("description", "") == own.get(value.get("x-spelled", "")))
 
 
 def _named(value: dict[str, Any]) -> str:
@@ -157,15 +162,17 @@ def _kind(value: dict[str, Any]) -> str:
     if value.get("type") == "null":
         return "`null`"
     if value.get("type") == "array":
-        return f"a list: {_kind(value['items'])}"
+        inner = _kind(value["items"])
+        return f"a list: {inner}" if _plural(inner) == inner else f"a list of {_plural(inner)}"
     if value.get("type") == "object":
-        inner = value.get("additionalProperties") or {}
-        return "names with keys" if "$ref" in inner else f"names with {_plural(_kind(inner))}"
+        each = value.get("additionalProperties") or {}
+        return "names with keys" if "$ref" in each else f"names with {_plural(_kind(each))}"
     return _bounded(_WORDS.get(str(value.get("type")), str(value.get("type"))), value)
 
 
 def _plural(kind: str) -> str:
-    return {"text": "texts", "a secret": "secrets"}.get(kind, kind)
+    several = {"text": "texts", "a secret": "secrets", "a host and port": "hosts and ports"}
+    return several.get(kind, kind)
 
 
 def _bounded(word: str, value: dict[str, Any]) -> str:

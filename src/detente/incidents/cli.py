@@ -2,123 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from detente.incidents.pages import Brief, Entry, Last, List, Room, Strand
 from detente.incidents.queries import Sum
-from detente.kernel.clock import Instant, lasting
-from detente.kernel.terminal.faces import levers, shown
-from detente.kernel.terminal.show import amounts, heading, indented, shows, table, told
+from detente.kernel.clock import lasting
+from detente.kernel.terminal.show import (
+    amounts,
+    drawn,
+    heading,
+    indented,
+    labelled,
+    shows,
+    table,
+)
 from detente.kernel.terminal.signs import bar, sign, status
-from detente.kernel.terminal.words import Seeing, counted
+from detente.kernel.terminal.words import Seeing, called, counted
 
 
 @shows(List)
 def incidents(answer: List, see: Seeing) -> Iterator[RenderableType]:
-    """What is going on, and what there was."""
-    if answer.open:
-        says = f"{counted(len(answer.open), 'incident')} going on."
-        yield Text.assemble(sign("bad"), " ", (says, "bold"))
-        yield Text("")
-        yield indented(_briefs(answer.open, see))
-    else:
-        yield Text.assemble(sign("good"), " ", ("No incident is going on.", "bold"))
+    """What goes on first, then what there was."""
+    if not answer.open:
+        yield status("good", "No incident is open.")
+    for each in answer.open:
+        yield from brief(each, see)
     if answer.over:
-        yield heading("Over")
-        yield indented(_briefs(answer.over, see))
+        yield heading("What there was")
+        yield indented(_over(answer.over, see))
 
 
 @shows(Last)
 def last(answer: Last, see: Seeing) -> Iterator[RenderableType]:
-    """The one that is going on and the last ones, in one table."""
-    yield _briefs([*([answer.open] if answer.open else []), *answer.over], see)
+    """The same for one vendor or service."""
+    if answer.open is not None:
+        yield from brief(answer.open, see)
+    if answer.over:
+        yield _over(answer.over, see)
 
 
 @shows(Brief)
 def brief(answer: Brief, see: Seeing) -> Iterator[RenderableType]:
-    yield _briefs([answer], see)
+    """One incident in two lines."""
+    incident = answer.incident
+    first = Text.assemble(
+        sign(answer.tone),
+        " ",
+        (f"{incident.number}  {answer.title}", "bold"),
+        f": {incident.reason}",
+    )
+    going = incident.closed_at is None
+    parts = [
+        see.lasting(incident.since) if going else f"lasted {lasting(answer.lasted)}",
+        f"{incident.held_by} {'has' if going else 'had'} it"
+        if incident.held_by
+        else "nobody has it",
+        f"{counted(answer.parked, 'call')} parked" if answer.parked else "",
+        amounts(answer.worth),
+    ]
+    yield first
+    yield indented(Text(" · ".join(part for part in parts if part), style="dim"))
 
 
-def _briefs(briefs: Sequence[Brief], see: Seeing) -> Table:
-    made = table("#", "Of", "Since", "Lasted", "Parked", "Why", right=["#", "Parked"])
+def _over(briefs: list[Brief], see: Seeing) -> RenderableType:
+    made = table(
+        "No.", "What", "Began", "Lasted", "Parked", "Worth", "Reason", right=["Parked", "Worth"]
+    )
     for each in briefs:
-        it = each.incident
-        holder = f"  — {it.held_by} has it" if it.held_by and it.closed_at is None else ""
-        worth = f": {amounts(each.worth)}" if each.worth else ""
+        incident = each.incident
+        reason = f"{incident.reason} — {incident.note}" if incident.note else incident.reason
         made.add_row(
-            it.number, Text.assemble(sign(each.tone), f" {each.title}"), see.when(it.since),
-            lasting(each.lasted), f"{each.parked}{worth}", Text.assemble(it.reason, (holder, "dim")),
+            incident.number, each.title, see.clock(incident.since), lasting(each.lasted),
+            str(each.parked or ""), amounts(each.worth), reason,
         )  # fmt: skip
     return made
 
 
 @shows(Room)
 def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
-    """One incident: what, since when, who has it, what it cost; then everything that happened."""
-    it = answer.incident
-    yield Text.assemble(
-        status(answer.tone, answer.state), "  ", (f"Incident {it.number}: ", "dim"),
-        (answer.headline, "bold"),
-    )  # fmt: skip
-    yield Text(f"  {' · '.join(_facts(answer, see))}", style="dim")
-    yield heading("What was down", f"{see.clock(answer.start)} – {see.clock(answer.end)}")
-    yield indented(_strands(answer.strands, answer.start, answer.end))
+    """Everything about one incident."""
+    incident = answer.incident
+    yield Text.assemble(sign(answer.tone), " ", (answer.headline, "bold"))
+    yield labelled(
+        [
+            ("Incident", incident.number),
+            ("Of", called(incident.of)),
+            ("State", answer.state),
+            ("Since", see.clock(incident.since)),
+            ("Lasts" if incident.closed_at is None else "Lasted", lasting(answer.lasted)),
+            ("Who has it", incident.held_by or "nobody"),
+            *([("Closes", see.when(answer.closes_at))] if answer.closes_at else []),
+            *([("Note", incident.note)] if incident.note else []),
+        ]
+    )
+    yield heading("What was down")
+    yield from (indented(*_strand(each, answer, see)) for each in answer.strands)
     if answer.cost:
-        yield heading("What it came to")
+        yield heading("What it came to", "calls parked while it lasted")
         yield indented(_cost(answer.cost))
-    for panel in answer.panels:
-        yield from shown(panel, see)
-    if answer.levers:
-        yield heading("What you can do")
-        yield from levers(answer.levers, it.about)
-    yield heading("What happened", f"newest first; {answer.title} itself: detente about {it.of}")
-    for line in answer.latest:
-        yield _meanwhile(line)
+    for panel in (*answer.panels, *answer.of_panels):
+        yield from drawn(panel, see)
+    yield heading("What happened", "newest first")
+    yield from (_quiet(answer.latest) for _ in answer.latest[:1])
     for entry in answer.entries:
         yield from _entry(entry, see)
+    if answer.levers:
+        yield heading("What you can do")
+        for lever in answer.levers:
+            group, _, verb = lever.name.partition(".")
+            yield indented(Text(f"detente {group} {verb.replace('_', '-')} {incident.number}"))
 
 
-def _facts(answer: Room, see: Seeing) -> Iterator[str]:
-    it = answer.incident
-    yield f"since {see.clock(it.since)}"
-    yield f"{'lasted' if it.closed_at else 'for'} {lasting(answer.lasted)}"
-    yield f"{it.held_by} has it" if it.held_by else "nobody has it yet"
-    if answer.at_stake:
-        yield f"{amounts(answer.at_stake)} at stake"
-    if answer.closes_at:
-        yield f"closes {see.when(answer.closes_at)} if it stays well"
+def _strand(strand: Strand, answer: Room, see: Seeing) -> Iterator[RenderableType]:
+    if strand.down:
+        state = status("warn" if strand.remark else "bad", "down")
+    else:
+        state = status("good", "works again")
+    remark = "  not in production: not waited for" if strand.remark else ""
+    yield Text.assemble(called(strand.cause), "  ", state, f"  {strand.reason}", (remark, "dim"))
+    if not see.piped:
+        parts = [(each.start, each.end, each.tone) for each in strand.parts]
+        yield bar(parts, answer.start, answer.end, cells=48)
 
 
-def _strands(strands: Sequence[Strand], start: Instant, end: Instant) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(3):
-        grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for each in strands:
-        tone = "plain" if each.remark else "bad" if each.down else "good"
-        line = bar([(part.start, part.end, part.tone) for part in each.parts], start, end)
-        remark = " (does not keep it open)" if each.remark else ""
-        grid.add_row(sign(tone), each.cause.replace(":", " ", 1), line, f"{each.reason}{remark}")
-    return grid
-
-
-def _cost(sums: Sequence[Sum]) -> Table:
-    made = table("Calls that were parked", "Calls", "Worth", right=["Calls", "Worth"])
+def _cost(sums: list[Sum]) -> RenderableType:
+    made = table("Now", "Calls", "Worth", right=["Calls", "Worth"])
     for each in sums:
         made.add_row(each.became, str(each.calls), amounts(each.money))
     return made
 
 
 def _entry(entry: Entry, see: Seeing) -> Iterator[RenderableType]:
-    yield told(entry.told, see)
-    for line in entry.meanwhile:
-        yield _meanwhile(line)
+    yield from drawn(entry.told, see)
+    if entry.meanwhile:
+        yield _quiet(entry.meanwhile)
 
 
-def _meanwhile(line: str) -> Text:
-    """What happened routinely in between."""
-    return Text(f"{'⋮':>8}     {line}", style="dim")
+def _quiet(counts: tuple[str, ...]) -> RenderableType:
+    return Text(f"          {'; '.join(counts)}", style="dim")

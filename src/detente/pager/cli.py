@@ -1,4 +1,4 @@
-"""How does it look in a terminal: who is told, and did they hear?"""
+"""How does it look in a terminal who is told, and who was?"""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from detente.kernel.terminal.show import heading, indented, shows, table, told
+from detente.kernel.terminal.show import drawn, heading, indented, shows, table
 from detente.kernel.terminal.signs import sign, status
-from detente.kernel.terminal.words import Seeing, counted
-from detente.pager.pages import Heard, Hearers, Overview
+from detente.kernel.terminal.words import Seeing, called
+from detente.pager.pages import WAYS, Heard, Hearers, Overview, TakePage
 
 
 @shows(Overview)
 def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
-    """Whether messages arrive; who hears of what."""
-    if answer.late:
-        says = f"{counted(len(answer.late), 'message')} could not be handed over yet."
-        yield Text.assemble(sign("bad"), " ", (says, "bold"))
-        late = table("Team", "By", "Incident", "Tries", "Next", "Why", right=["Tries"])
-        for each in answer.late:
-            late.add_row(
-                each.team, each.channel, each.number, str(each.attempts), see.when(each.next_at),
-                each.reason,
-            )  # fmt: skip
-        yield indented(late)
-    elif answer.anybody:
-        yield Text.assemble(sign("good"), " ", ("Everything that was to be told was told.", "bold"))
-    else:
-        yield Text.assemble(sign("warn"), " ", ("Nobody would be told of anything.", "bold"))
-        yield Text("  Give a team `mail` or a `webhook` in detente.yaml.")
-    if answer.hearers:
-        yield heading("Who hears of what")
-        yield indented(_hearers(answer.hearers))
+    """Who could not be told, who would be told, who was told."""
+    for each in answer.late:
+        yield Text.assemble(
+            sign("warn"), " ",
+            (f"incident {each.number}: {each.team} could not be told {WAYS[each.channel]}", "bold"),
+            f": {each.reason}; tried {each.attempts}×, again {see.when(each.next_at)}",
+        )  # fmt: skip
+    if not answer.anybody:
+        yield status("warn", "Nobody would be told: no team in detente.yaml has an address.")
+        yield indented(Text(_HOW, style="dim"))
+        return
+    yield heading("Who is told")
+    yield indented(_hearers(answer.hearers))
     if answer.told:
         yield heading("Told lately")
-        yield from (told(each, see) for each in answer.told)
+        for told in answer.told:
+            yield from drawn(told, see)
+
+
+_HOW = """\
+teams:
+  ops: {title: Operations, mail: [ops@example.com]}
+pager:
+  mail: {server: smtp.example.com:587, from: Détente <detente@example.com>}"""
 
 
 def _hearers(hearers: tuple[Hearers, ...]) -> RenderableType:
-    made = table("About", "Team", "By", "To")
+    made = table("When this fails", "Told", "How", "To")
     for each in hearers:
         for ear in each.ears:
-            made.add_row(each.title, ear.title, ear.channel, ", ".join(ear.to))
+            made.add_row(called(each.about), ear.title, WAYS[ear.channel], ", ".join(ear.to))
         for team in each.silent:
-            made.add_row(each.title, team, status("warn", "cannot be reached"), "")
+            made.add_row(called(each.about), team, "not at all", "it has no address")
         if not each.ears and not each.silent:
-            made.add_row(each.title, status("warn", "nobody"), "", "")
+            made.add_row(called(each.about), "nobody", "", "no team is declared")
     return made
 
 
@@ -55,17 +57,22 @@ def _hearers(hearers: tuple[Hearers, ...]) -> RenderableType:
 def heard(answer: Heard, see: Seeing) -> Iterator[RenderableType]:
     """Who was told about one incident, and who has it."""
     if answer.held_by:
-        when = f", {see.when(answer.held_at)}" if answer.held_at else ""
-        yield Text.assemble(sign("good"), f" {answer.held_by} has it{when}")
+        yield status("good", f"{answer.held_by} {'had' if answer.over else 'has'} it")
     elif not answer.over:
-        yield Text.assemble(sign("warn"), " Nobody has it yet.")
-    if not answer.lines:
-        yield Text("Nobody was told.", style="dim")
-        return
-    made = table("Team", "By", "To", "", "When")
-    for each in answer.lines:
-        made.add_row(
-            each.title, each.channel, ", ".join(each.to), status(each.tone, each.says),
-            see.when(each.at) if each.at else "",
-        )  # fmt: skip
-    yield made
+        yield status("bad", "nobody has it yet")
+    made = table("Team", "How", "What", "When")
+    for line in answer.lines:
+        when = see.when(line.at) if line.at else ""
+        made.add_row(line.title, WAYS[line.channel], status(line.tone, line.says), when)
+    if answer.lines:
+        yield made
+
+
+@shows(TakePage)
+def letter(answer: TakePage, see: Seeing) -> Iterator[RenderableType]:
+    """What a link asks, and how to answer it from here."""
+    state = "is over" if answer.over else see.lasting(answer.since)
+    yield Text.assemble((f"{answer.title}: {answer.reason}", "bold"), f"  {state}")
+    yield Text(f"{answer.held_by} has it" if answer.held_by else "nobody has it yet")
+    if not answer.over:
+        yield indented(Text(f"detente pager take {answer.number}", style="dim"))

@@ -21,5 +21,4 @@ card = Slice(
     panels=pages.PANELS,
     levers=levers.LEVERS,
     effects=EFFECTS,
-    commands="detente.work.cli:work",
 )
