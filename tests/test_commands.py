@@ -387,6 +387,14 @@ class Running:
         note = msgspec.json.decode(note_of(config.with_name(LEDGER)).read_bytes(), type=Note)
         self.port = note.port
 
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
     def stop(self, how: int = signal.SIGTERM) -> tuple[int, str, float]:
         """(exit code, what else it said, seconds)"""
         began = time.monotonic()
@@ -400,10 +408,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Runni
     config = tmp_path_factory.mktemp("node") / "detente.yaml"
     with taken_port() as port:
         config.write_text(CONFIG.replace("PORT", str(port)))
-    running = Running(config)
-    yield config, running
-    if running.process.poll() is None:
-        running.stop()
+    with Running(config) as running:
+        yield config, running
 
 
 @pytest.mark.slow
@@ -485,14 +491,14 @@ def test_hangup_tells_what_a_restart_would_change(node: tuple[Path, Running]) ->
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_asked(shop: Path, how: int) -> None:
     """Cleanly and soon, with a page open that listens; afterwards the views are what facts say."""
-    running = Running(shop)
-    page = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
-    page.request("GET", "/live?hears=*")
-    stream = page.getresponse()
-    assert stream.readline().startswith(b"retry")
-    code, rest, seconds = running.stop(how)
-    stream.close()
-    page.close()
+    with Running(shop) as running:
+        page = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+        page.request("GET", "/live?hears=*")
+        stream = page.getresponse()
+        assert stream.readline().startswith(b"retry")
+        code, rest, seconds = running.stop(how)
+        stream.close()
+        page.close()
     assert code == 0, rest
     assert "Stopped." in rest
     assert "Traceback" not in rest
@@ -506,14 +512,14 @@ def test_it_stops_when_asked(shop: Path, how: int) -> None:
 @pytest.mark.slow
 def test_kill_nine_and_up_again(shop: Path) -> None:
     """After the hardest end it starts again and says that the last one came without notice."""
-    running = Running(shop)
     asked = ("ledger", "read", "--name", "node.*")
-    wait_until(lambda: "started" in run(shop, *asked).stdout)
-    assert running.stop(signal.SIGKILL)[0] == -signal.SIGKILL
+    with Running(shop) as running:
+        wait_until(lambda: "started" in run(shop, *asked).stdout)
+        assert running.stop(signal.SIGKILL)[0] == -signal.SIGKILL
     assert "No node is running" in run(shop, "now").stderr
-    again = Running(shop)
-    wait_until(lambda: "without notice" in run(shop, *asked).stdout)
-    assert again.stop()[0] == 0
+    with Running(shop) as again:
+        wait_until(lambda: "without notice" in run(shop, *asked).stdout)
+        assert again.stop()[0] == 0
 
 
 def wait_until(true: Callable[[], bool]) -> None:

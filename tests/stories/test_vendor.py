@@ -115,9 +115,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_charges_nobody_twice(
 
     told = io.StringIO()
     try:
-        agree = asyncio.run(
-            play(tmp_path, Teller(told), web=0, tempo=0.6, saboteur=saboteur)
-        )
+        agree = asyncio.run(play(tmp_path, Teller(told), web=0, tempo=0.6, saboteur=saboteur))
     except Absent as absent:
         pytest.fail(f"{absent}\n{told.getvalue()}")
     assert kills >= 3

@@ -125,7 +125,11 @@ def test_the_pace_starts_gently_and_is_capped(successes: int) -> None:
 @pytest.mark.parametrize(
     ("body", "where", "expected"),
     [
-        (b'{"amount": 4990, "currency": "eur"}', MoneyIn(amount="/amount", currency="/currency"), 4990),
+        (
+            b'{"amount": 4990, "currency": "eur"}',
+            MoneyIn(amount="/amount", currency="/currency"),
+            4990,
+        ),
         (b'{"sum": {"v": "49.90"}}', MoneyIn(amount="/sum/v", currency="EUR", unit="major"), 4990),
         (b'{"items": [{"v": 12}]}', MoneyIn(amount="/items/0/v", currency="EUR"), 12),
         (b'{"a/b": 7}', MoneyIn(amount="/a~1b", currency="EUR"), 7),

@@ -20,6 +20,7 @@ from detente.demo.books import Verdict, compare
 from detente.demo.stage import Actor, Line, free_port, page_port, program
 from detente.demo.telling import Teller, tell_facts
 from detente.kernel.catalogue import Catalogue
+from detente.kernel.clock import lasting
 from detente.kernel.fact import Recorded
 from detente.kernel.money import Money
 
@@ -261,7 +262,7 @@ class VendorStory:
         port = self.actors["customers"].ports[0]
         stats = await self.line.get(f"http://{HOST}:{port}/stats")
         wait = stats["wait_ms"]["p95"]
-        waited = f"; 95 of 100 waited less than {wait / 1000:.1f} s" if wait else ""
+        waited = f"; 95 of 100 waited less than {lasting(max(wait, 1) / 1000)}" if wait else ""
         insured = stats["paid"] + stats["accepted"]
         trouble = stats["error"] + stats["no_answer"]
         later = f", {stats['accepted']} of them with payment to follow" if stats["accepted"] else ""

@@ -86,6 +86,7 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
     """Everything about one incident."""
     incident = answer.incident
     yield Text.assemble(sign(answer.tone), " ", (answer.headline, "bold"))
+    yield Text(f"  {answer.incident.reason}")
     yield labelled(
         [
             ("Incident", incident.number),

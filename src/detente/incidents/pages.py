@@ -112,7 +112,7 @@ def listed(node: Node, _ask: Ask) -> List:
 def room(node: Node, ask: Ask) -> Room:
     incident = queries.one_or_not_found(node.rows, f"incident:{ask.path['number']}")
     now, settings = node.clock.now(), node.settings(Incidents)
-    start = later(incident.since, -settings.lead_in)
+    start = max(later(incident.since, -settings.lead_in), _first_known(node))
     end = now if incident.closed_at is None else later(incident.closed_at, _AFTERMATH)
     told = queries.story(node.ledger, start, end + 1)
     cost = queries.parked_during(node.rows, incident)
@@ -182,16 +182,21 @@ def _sign(node: Node, incident: Incident) -> Sign:
 # -- words -------------------------------------------------------------------------------------
 
 
+def _first_known(node: Node) -> Instant:
+    """Before its first fact the ledger knows nothing, good or bad."""
+    return next((first.at for first in node.ledger.read(limit=1)), 0)
+
+
 def _headline(node: Node, incident: Incident, now: Instant) -> str:
-    """What, and how long: 'CardPay: no answer within 5 s', 'CardPay was down for 12 min'."""
+    """What, and how long: 'CardPay is down', 'CardPay was down for 12 min'."""
     title = node.title(incident.of)
     if incident.closed_at is not None:
-        return f"{title} was down for {lasting(incident.lasted or 0)}: {incident.reason}"
+        return f"{title} was down for {lasting(incident.lasted or 0)}"
     quiet = decisions.quiet_since(incident)
     if quiet is not None:
         ago = lasting(max(0, int(seconds_between(quiet, now))))
-        return f"{title} has worked again for {ago}: {incident.reason}"
-    return f"{title} is down: {incident.reason}"
+        return f"{title} has worked again for {ago}"
+    return f"{title} is down"
 
 
 def _state(incident: Incident) -> str:

@@ -8,10 +8,14 @@ catalogue, so it lives here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from detente.kernel.fact import Subject, kind, plain
+
+_TITLE = Meta(description="what people call it; by default its name")
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -24,34 +28,44 @@ class Mistake(msgspec.Struct, frozen=True):
 class Team(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """People who are told, and how: dev, ops, business, the vendor's own support desk."""
 
-    title: str = ""
-    mail: tuple[str, ...] = ()
-    webhook: str | None = None
+    title: Annotated[str, _TITLE] = ""
+    mail: Annotated[tuple[str, ...], Meta(description="addresses that get a mail each")] = ()
+    webhook: Annotated[
+        str | None, Meta(description="a chat that takes JSON by POST: its address is a secret too")
+    ] = None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One place where a service or vendor runs. `twin_of` names the environment it is the test of."""
 
-    title: str = ""
-    twin_of: str | None = None
+    title: Annotated[str, _TITLE] = ""
+    twin_of: Annotated[
+        str | None, Meta(description="the environment that this one is the test of")
+    ] = None
 
 
 class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody else's service that we pay for and depend on."""
 
-    title: str = ""
-    teams: tuple[str, ...] = ()  # told when it fails; nobody named means every team
+    title: Annotated[str, _TITLE] = ""
+    teams: Annotated[
+        tuple[str, ...], Meta(description="told when it fails; nobody named means every team")
+    ] = ()
     environments: Mapping[str, Environment] = {}
-    contact: str = ""
+    contact: Annotated[str, Meta(description="how people reach the vendor when it matters")] = ""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something of our own. `needs` lists the services and vendors it cannot work without."""
 
-    title: str = ""
-    teams: tuple[str, ...] = ()
+    title: Annotated[str, _TITLE] = ""
+    teams: Annotated[
+        tuple[str, ...], Meta(description="told when it fails; nobody named means every team")
+    ] = ()
     environments: Mapping[str, Environment] = {}
-    needs: tuple[str, ...] = ()
+    needs: Annotated[
+        tuple[str, ...], Meta(description="services and vendors it cannot work without")
+    ] = ()
 
 
 class Measure(msgspec.Struct, frozen=True):

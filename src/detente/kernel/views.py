@@ -9,6 +9,7 @@ the rows, so a crash neither repeats nor forgets.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class Views:
     """The rows of all projections, and how far they have read."""
 
     def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
+        if str(path) != ":memory:":  # what the ledger keeps to this user, its rows must not tell
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.rows = apsw.Connection(str(path))
         # Safe against power cuts: a commit may be forgotten, never torn, and is then folded again.
         for wish in ("busy_timeout=5000", "journal_mode=wal", "synchronous=normal"):

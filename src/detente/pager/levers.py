@@ -45,9 +45,14 @@ def _taken(matter: Matter, who: str, *, way: str, team: str = "") -> list[Fact]:
         ) from None
 
 
-def _open(node: Node, about: Subject) -> bool:
+def _free(node: Node, about: Subject) -> bool:
     matter = queries.matter(node.rows, about)
-    return matter is not None and matter.closed is None
+    return matter is not None and matter.closed is None and matter.held_by is None
+
+
+def _held(node: Node, about: Subject) -> bool:
+    matter = queries.matter(node.rows, about)
+    return matter is not None and matter.closed is None and matter.held_by is not None
 
 
 LEVERS = (
@@ -57,9 +62,18 @@ LEVERS = (
         explains="Tells every team that was told about it that you have it.",
         kinds=("incident",),
         decide=_take,
-        offered=_open,
+        offered=_free,
         form=Take,
         tone="good",
+    ),
+    Lever(
+        name="pager.take_over",
+        label="Take it over",
+        explains="Somebody has it. This tells every team that you have it now.",
+        kinds=("incident",),
+        decide=_take,
+        offered=_held,
+        form=Take,
     ),
     Lever(
         name="pager.answer",

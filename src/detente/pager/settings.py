@@ -20,7 +20,7 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sender: Annotated[str, Meta(description="for example Détente <detente@example.com>")] = (
         msgspec.field(name="from")
     )
-    user: str | None = None
+    user: Annotated[str | None, Meta(description="who signs on at the mail server")] = None
     password: Annotated[Secret | None, Meta(description="where it is found, by reference")] = None
     tls: Annotated[
         Literal["none", "starttls", "implicit"],

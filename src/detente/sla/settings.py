@@ -18,14 +18,14 @@ from detente.kernel.money import Money
 class Credit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One row of the contract's table: below this attainment, that share of the fee is owed."""
 
-    below: Percent
-    owed: Percent
+    below: Annotated[Percent, Meta(description="attained less than this")]
+    owed: Annotated[Percent, Meta(description="the share of the fee that is then owed")]
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a vendor's contract says about being there, as far as it can be counted."""
 
-    vendor: str
+    vendor: Annotated[str, Meta(description="who promised it")]
     target: Annotated[Percent, Meta(description="the share of the period they promised to be up")]
     checks: Annotated[
         tuple[str, ...],
@@ -37,7 +37,9 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             description="with several checks: down when any of them is down, or only when all are"
         ),
     ] = "any"
-    period: Literal["month", "quarter", "year"] = "month"
+    period: Annotated[
+        Literal["month", "quarter", "year"], Meta(description="what the contract counts by")
+    ] = "month"
     timezone: Annotated[
         str, Meta(description="where the contract's months begin, for example Europe/Berlin")
     ] = "UTC"

@@ -42,9 +42,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             description="the vendor or service it belongs to; by default the one of the same name"
         ),
     ] = None
-    environment: str = "production"
-    every: Duration = Duration(30)
-    timeout: Duration = Duration(5)
+    environment: Annotated[str, Meta(description="where it runs; only production pages people")] = (
+        "production"
+    )
+    every: Annotated[Duration, Meta(description="how often it is asked")] = Duration(30)
+    timeout: Annotated[Duration, Meta(description="how long an answer may take")] = Duration(5)
     slow_after: Annotated[
         Duration | None, Meta(description="a slower answer counts as a failure")
     ] = None
@@ -53,8 +55,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         int, Meta(ge=1, description="good answers in a row until it is back")
     ] = 2
     expect: Expect = Expect()
-    method: Literal["GET", "HEAD", "POST", "OPTIONS"] = "GET"
-    headers: Mapping[str, str] = {}
+    method: Annotated[
+        Literal["GET", "HEAD", "POST", "OPTIONS"], Meta(description="http: how to ask")
+    ] = "GET"
+    headers: Annotated[Mapping[str, str], Meta(description="http: sent along")] = {}
     secret_headers: Annotated[
         Mapping[str, Secret], Meta(description="keys and passwords, by reference")
     ] = {}
@@ -65,7 +69,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         str | None, Meta(description="a file of certificates to trust besides the system's")
     ] = None
     verify: Annotated[bool, Meta(description="false accepts any certificate")] = True
-    ip: Literal[4, 6] | None = None
+    ip: Annotated[
+        Literal[4, 6] | None,
+        Meta(description="only by IPv4 or only by IPv6; each is its own check"),
+    ] = None
     counts_as: Annotated[
         Literal["outage", "warning"] | None,
         Meta(description="a warning pages nobody; by default tls checks warn, all others count"),

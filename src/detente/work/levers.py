@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from detente.facts.work import RoutePaused, RouteResumed
 from detente.kernel import spans
@@ -21,22 +23,30 @@ from detente.work.settings import Work
 class Hold(msgspec.Struct, frozen=True):
     """Why nobody should send it for now."""
 
-    reason: str
-    hours: float | None = None
+    reason: Annotated[str, Meta(description="why it waits")]
+    hours: Annotated[
+        float | None, Meta(gt=0, le=8760, description="nothing means until somebody says so")
+    ] = None
 
 
 class Settle(msgspec.Struct, frozen=True):
     """How it was done instead."""
 
-    note: str
-    reference: str = ""
+    note: Annotated[str, Meta(description="how it was done instead")]
+    reference: Annotated[str, Meta(description="a number by which others find it")] = ""
 
 
-_LONGEST_HOLD = 24 * 366
+class Refund(msgspec.Struct, frozen=True):
+    """Why and how the money went back."""
+
+    note: Annotated[str, Meta(description="why the money went back")]
+    reference: Annotated[str, Meta(description="a number by which others find it")] = ""
 
 
 class Why(msgspec.Struct, frozen=True):
-    reason: str
+    """The reason, for whoever reads it later."""
+
+    reason: Annotated[str, Meta(description="the other side reads it too")]
 
 
 def _waiting_call(node: Node, pull: Pull) -> Call:
@@ -156,7 +166,7 @@ LEVERS = (
         kinds=("call",),
         decide=_refund,
         offered=_in_state("charged", "settled"),
-        form=Settle,
+        form=Refund,
     ),
     Lever(
         name="work.give_up",

@@ -118,7 +118,10 @@ def reasons(rows: Rows, *, limit: int = 20) -> list[Reason]:
             reason=reason,
             unknown=bool(unknown),
             calls=calls + (before.calls if before else 0),
-            money=(*(before.money if before else ()), *((Money(minor, currency),) if currency else ())),
+            money=(
+                *(before.money if before else ()),
+                *((Money(minor, currency),) if currency else ()),
+            ),
             oldest=min(oldest, before.oldest) if before else oldest,
             next_at=min(next_at, before.next_at or next_at) if before else next_at,
         )

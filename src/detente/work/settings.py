@@ -30,16 +30,20 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """When the circuit breaker stops waiting for the vendor, and how it tries again."""
 
     window: Annotated[Duration, Meta(description="how far back it looks")] = Duration(10)
-    minimum_calls: Annotated[int, Meta(ge=1)] = 5
+    minimum_calls: Annotated[int, Meta(ge=1, description="fewer calls than this prove nothing")] = 5
     failure_rate: Annotated[Percent, Meta(description="opens at this share of failures")] = Percent(
         0.5
     )
     slow_after: Annotated[Duration | None, Meta(description="slower than this is slow")] = None
-    slow_rate: Percent = Percent(0.8)
+    slow_rate: Annotated[Percent, Meta(description="opens at this share of slow calls")] = Percent(
+        0.8
+    )
     open_for: Annotated[Duration, Meta(description="waits this long before the next probe")] = (
         Duration(5)
     )
-    open_for_at_most: Duration = Duration(60)
+    open_for_at_most: Annotated[
+        Duration, Meta(description="the wait doubles with every failed probe up to this")
+    ] = Duration(60)
     probes: Annotated[int, Meta(ge=1, description="calls let through at once while probing")] = 1
     closes_after: Annotated[int, Meta(ge=1, description="good probes in a row")] = 2
 
@@ -60,7 +64,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way to a vendor: callers use `http://<gateway>/<route>/…` instead of `to`."""
 
-    vendor: str
+    vendor: Annotated[str, Meta(description="whose route it is")]
     to: Annotated[Url, Meta(description="where the vendor really is")]
     timeout: Annotated[Duration, Meta(description="how long a caller may be kept waiting")] = (
         Duration(5)
@@ -75,7 +79,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             description="the header by which the vendor knows a repeated call; null if it has none"
         ),
     ] = "Idempotency-Key"
-    answer_status: Annotated[int, Meta(ge=200, le=299)] = 202
+    answer_status: Annotated[
+        int, Meta(ge=200, le=299, description="what a caller is told when the call is parked")
+    ] = 202
     money: MoneyIn | None = None
     headers: Annotated[Mapping[str, str], Meta(description="set on every call")] = {}
     secret_headers: Annotated[

@@ -332,7 +332,7 @@ def _trouble(about: Subject, signs: list[Sign]) -> Trouble:
     return Trouble(
         about=about,
         tone=signs[0].tone,
-        since=min((sign.since for sign in signs if sign.since), default=None),
+        since=next((sign.since for sign in signs if sign.since), None),
         held_by=next((sign.held_by for sign in signs if sign.held_by), None),
         costs=next((sign.costs for sign in signs if sign.costs), ()),
         signs=tuple(signs),
