@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 
 from detente.app import pages_of
+from detente.kernel.forms import questions
 from detente.kernel.slice import Lever, Page, Slice
-from detente.kernel.web.forms import questions
 from detente.slices import CARDS
 from making.marks import code, first_line, table
 

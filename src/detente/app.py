@@ -130,7 +130,7 @@ def catalogue_of(declared: Declared, cards: Sequence[Slice] = CARDS) -> Catalogu
 
 def pages_of(cards: Iterable[Slice] = CARDS) -> list[Page]:
     """The kernel's own pages, then each slice's."""
-    from detente.kernel.web.faces import now_page, subject_page, timeline_page
+    from detente.kernel.faces import now_page, subject_page, timeline_page
 
     own = [now_page(), timeline_page(), subject_page()]
     return [*own, *(page for card in cards for page in card.pages)]
@@ -156,10 +156,13 @@ def open_views(ledger: Ledger, path: Path | str, cards: Sequence[Slice] = CARDS)
             log.warning("%s was damaged; it is folded again from the ledger", path)
             _remove(path)
         return _caught_up(ledger, path, projections)
-    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError) as error:
+    except (OSError, *_UNWRITABLE) as error:
         raise CannotStart(
             f"{path} cannot be written ({error}). Give this user the right to, or free some space."
         ) from error
+
+
+_UNWRITABLE = (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError, apsw.FullError)
 
 
 def _caught_up(ledger: Ledger, path: Path | str, projections: Sequence[Projection]) -> Views:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detente.slices  # noqa: F401 - registers every fact
-from detente.kernel.fact import Fact, Recorded, encode, kind, named, plain
+from detente.kernel.fact import Fact, Recorded, Unknown, decode, encode, kind, named, plain
 
 from .plausible import SHIPPED, facts
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from detente.facts.incidents import Noted
 from detente.facts.watch import OUTAGE, CameBack, WentDown
-from detente.kernel import spans
+from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Service, Vendor
 from detente.kernel.clock import NS
 from detente.kernel.ledger.sqlite import SqliteLedger
@@ -27,7 +27,6 @@ from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Lever, NotFound, Page, Panel, Pull, Refused, Sign, Slice
 from detente.kernel.views import Views
-from detente.kernel.web import faces
 from detente.kernel.web.server import PortInUse, WebServer, application
 
 HOSTILE = '<script>alert("x")</script>'

@@ -16,10 +16,10 @@ from detente.facts.incidents import Noted
 from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS
 from detente.kernel.fact import Recorded
+from detente.kernel.forms import BadForm, fill, questions
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Slice
-from detente.kernel.web.forms import BadForm, fill, questions
 from detente.kernel.web.kit import STATIC, Reading, _reading, draw, environment, segments, ticks
 
 NOW = 1_700_000_000 * NS  # 2023-11-14 22:13:20 UTC

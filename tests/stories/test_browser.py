@@ -18,7 +18,7 @@ from detente.kernel.node import Node
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 
-from making.browser import NoBrowser, Tab, browser  # noqa: E402 - it lives beside the docs it draws
+from making.browser import NoBrowser, Tab, browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

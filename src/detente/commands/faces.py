@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from detente.commands.place import HOUSE
+from detente.kernel.faces import now_page, subject_page, timeline_page
 from detente.kernel.slice import NotFound
 from detente.kernel.terminal.commands import Command, common, read_and_show
-from detente.kernel.web.faces import now_page, subject_page, timeline_page
 
 
 def _now() -> None:

@@ -9,12 +9,12 @@ from detente.incidents.decisions import Cause, Incident
 from detente.incidents.queries import Line, Sum
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
+from detente.kernel.faces import Handle, Shown, Told, levers_of, panels_of, tell
 from detente.kernel.fact import Recorded, Subject, Tone
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
-from detente.kernel.web.faces import Handle, Shown, Told, levers_of, panels_of, tell
 
 _AFTERMATH: Seconds = 120.0  # the timeline goes on a little after the end: parked calls go out then
 

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from detente.kernel.clock import Instant
+from detente.kernel.faces import Told, tell
 from detente.kernel.fact import Subject, Tone
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
-from detente.kernel.web.faces import Told, tell
 from detente.pager import queries
 from detente.pager.decisions import Channel, Letter, Mark, Matter, masked
 from detente.pager.settings import Pager

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from detente.kernel.fact import plain
-from detente.kernel.terminal.show import heading, indented, labelled, recorded, shows, table
+from detente.kernel.terminal.show import heading, indented, labelled, shows, table, told
 from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import STYLES, Seeing
 from detente.sla.pages import Card, PromisePage, Promises
@@ -71,4 +71,4 @@ def promise(answer: PromisePage, see: Seeing) -> Iterator[RenderableType]:
         yield indented(rows)
     if answer.facts:
         yield heading("The facts behind it")
-        yield from (recorded(each, see) for each in answer.facts)
+        yield from (told(each, see) for each in answer.facts)

@@ -7,7 +7,8 @@ import msgspec
 from detente.facts.sla import PromiseBroken
 from detente.facts.watch import CameBack, LostSight, RegainedSight, SheetFiled, WentDown
 from detente.kernel.clock import NS, Instant, lasting, moment
-from detente.kernel.fact import Recorded, Subject, Tone, kind, plain
+from detente.kernel.faces import Told, tell
+from detente.kernel.fact import Subject, Tone, kind, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money
 from detente.kernel.node import Node
@@ -58,7 +59,7 @@ class PromisePage(msgspec.Struct, frozen=True, kw_only=True):
     per: Every
     steps: list[Step]
     outages: list[Outage]
-    facts: list[Recorded]
+    facts: list[Told]
     before: str
     after: str | None
 
@@ -120,7 +121,7 @@ def one_promise(node: Node, ask: Ask) -> PromisePage:
     )
 
 
-def _facts(node: Node, name: str, period: str, outages: list[Outage]) -> list[Recorded]:
+def _facts(node: Node, name: str, period: str, outages: list[Outage]) -> list[Told]:
     """The facts behind the outages, and the one that the promise was broken, newest first."""
     broken = queries.told_broken(node, name, period)
     positions = {each.span.opened_by for each in outages}
@@ -130,7 +131,8 @@ def _facts(node: Node, name: str, period: str, outages: list[Outage]) -> list[Re
         for position in sorted(positions, reverse=True)[:100]
         for recorded in node.ledger.read(Query(), after=position - 1, until=position)
     ]
-    return sorted([*found, *([broken] if broken else [])], key=lambda each: -each.position)
+    newest_first = sorted([*found, *([broken] if broken else [])], key=lambda each: -each.position)
+    return [tell(node, each) for each in newest_first]
 
 
 def steps(card: Card, promise: Promise) -> list[Step]:

@@ -18,10 +18,10 @@ from detente.kernel.terminal.show import (
     heading,
     indented,
     labelled,
-    recorded,
     show,
     shows,
     table,
+    told,
 )
 from detente.kernel.terminal.signs import bar, sign, status
 from detente.kernel.terminal.words import Seeing, counted
@@ -99,7 +99,7 @@ def check(answer: CheckPage, see: Seeing) -> Iterator[RenderableType]:
         yield indented(_sheets(answer.seen[-_LAST_SHEETS:], see))
     if answer.history:
         yield heading("What happened")
-        yield from (recorded(each, see) for each in answer.history)
+        yield from (told(each, see) for each in answer.history)
 
 
 def _about(it: Standing, see: Seeing) -> Iterator[tuple[str, str | Text]]:

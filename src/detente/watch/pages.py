@@ -6,7 +6,8 @@ import msgspec
 
 from detente.kernel import spans
 from detente.kernel.clock import lasting, later
-from detente.kernel.fact import Recorded, Subject, plain
+from detente.kernel.faces import Told, tell
+from detente.kernel.fact import Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
@@ -33,7 +34,7 @@ class CheckPage(msgspec.Struct, frozen=True):
 
     check: Standing
     seen: list[Seen]
-    history: list[Recorded]
+    history: list[Told]
 
 
 def overview(node: Node, _ask: Ask) -> Overview:
@@ -54,7 +55,9 @@ def _check_page(node: Node, name: str) -> CheckPage:
     now = node.clock.now()
     history = node.ledger.read(Query(subjects=(f"check:{name}",)), backwards=True, limit=50)
     seen = queries.seen_between(node.rows, name, later(now, -6 * 3600), now)
-    return CheckPage(queries.standing(node, name, check), seen, list(history))
+    return CheckPage(
+        queries.standing(node, name, check), seen, [tell(node, each) for each in history]
+    )
 
 
 def checks_panel(node: Node, about: Subject) -> Group | None:

@@ -14,9 +14,9 @@ from detente.kernel.terminal.show import (
     heading,
     indented,
     labelled,
-    recorded,
     shows,
     table,
+    told,
 )
 from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import Seeing, counted
@@ -120,7 +120,7 @@ def call(answer: CallPage, see: Seeing) -> Iterator[RenderableType]:
     yield indented(labelled(_about(it, see)))
     if answer.history:
         yield heading("What happened")
-        yield from (recorded(each, see) for each in answer.history)
+        yield from (told(each, see) for each in answer.history)
     for title, text in (("What was asked", answer.request), ("What came back", answer.answer)):
         if text:
             yield heading(title, "secrets are masked")

@@ -25,7 +25,8 @@ class Hold(msgspec.Struct, frozen=True):
 
     reason: Annotated[str, Meta(description="why it waits")]
     hours: Annotated[
-        float | None, Meta(gt=0, le=8760, description="nothing means until somebody says so")
+        Annotated[float, Meta(gt=0, le=8_760)] | None,
+        Meta(description="nothing means until somebody says so"),
     ] = None
 
 
@@ -68,8 +69,6 @@ def _needed(text: str, what: str) -> str:
 def _hold(node: Node, pull: Pull) -> list[Fact]:
     form: Hold = pull.form
     call = _waiting_call(node, pull)
-    if form.hours is not None and not 0 < form.hours <= _LONGEST_HOLD:
-        raise Refused(f"Please hold it for more than 0 and at most {_LONGEST_HOLD} hours.")
     until: Instant | None = None if form.hours is None else later(pull.at, form.hours * 3600)
     return list(decisions.hold(call, _needed(form.reason, "why it waits"), until))
 

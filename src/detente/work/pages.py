@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from detente.kernel import spans
-from detente.kernel.fact import Recorded, Subject, plain
+from detente.kernel.faces import Told, tell
+from detente.kernel.fact import Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
 from detente.kernel.network import Reply
@@ -49,7 +50,7 @@ class CallPage(msgspec.Struct, frozen=True, kw_only=True):
     """One call with its history and what was asked, with secrets masked."""
 
     call: Call
-    history: list[Recorded]
+    history: list[Told]
     request: str | None
     headers: dict[str, str]
     answer: str | None
@@ -114,7 +115,7 @@ def _call_page(node: Node, about: Subject) -> CallPage:
     mask = node.settings(Work).mask
     return CallPage(
         call=call,
-        history=list(node.ledger.read(Query(subjects=(about,)))),
+        history=[tell(node, each) for each in node.ledger.read(Query(subjects=(about,)))],
         request=masked(request.body, mask) if request else None,
         headers=shown(dict(request.headers)) if request else {},
         answer=masked(answer, mask) if answer else None,

@@ -84,7 +84,7 @@ class Excerpts:
         self._cover(texts, ((mark.key, mark.key_end) for mark in marks))
         for line, pieces in texts.items():
             written = self._lines[line - 1]
-            for sign in re.finditer(r"(?:^|(?<=\s))#", written):
+            for sign in re.finditer("#", written):  # in a text it is none, anywhere else it is
                 if not any(left <= sign.start() < right for left, right in pieces):
                     self._pieces[line].append((sign.start(), len(written)))
                     break

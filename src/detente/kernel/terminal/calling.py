@@ -20,8 +20,8 @@ import msgspec
 
 from detente.kernel.clock import Seconds
 from detente.kernel.fact import Subject
+from detente.kernel.forms import BadForm
 from detente.kernel.slice import NotFound, Refused
-from detente.kernel.web.forms import BadForm
 
 _PATIENCE: Seconds = 10.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # listening everywhere includes here

@@ -24,10 +24,10 @@ import click
 import msgspec
 
 from detente.kernel.fact import kind
+from detente.kernel.forms import Question, questions
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Lever, Page, Slice
 from detente.kernel.terminal.calling import Caller, NoNode, Outcome
-from detente.kernel.web.forms import Question, questions
 
 CONFIG = Path("detente.yaml")
 _PLACES = re.compile(r"\{(\w+)\}")

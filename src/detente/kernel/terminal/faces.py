@@ -10,6 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from detente.kernel.clock import Instant, lasting, seconds_between
+from detente.kernel.faces import (
+    Handle,
+    Now,
+    Part,
+    Shown,
+    SubjectPage,
+    Timeline,
+    Told,
+    Trouble,
+    Watched,
+)
 from detente.kernel.fact import Subject, Tone
 from detente.kernel.slice import Sign
 from detente.kernel.terminal.show import (
@@ -25,17 +36,6 @@ from detente.kernel.terminal.show import (
 )
 from detente.kernel.terminal.signs import bar, sign, status
 from detente.kernel.terminal.words import WORDS, Seeing, called, counted
-from detente.kernel.web.faces import (
-    Handle,
-    Now,
-    Part,
-    Shown,
-    SubjectPage,
-    Timeline,
-    Told,
-    Trouble,
-    Watched,
-)
 
 _LATELY = 6
 

@@ -14,11 +14,11 @@ from typing import IO, Any, ClassVar
 import click
 
 from detente.kernel.config import ConfigErrors, SecretMissing
+from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
 from detente.kernel.node import CannotStart
 from detente.kernel.slice import NotFound, Refused
 from detente.kernel.terminal.calling import NoNode, Troubled
-from detente.kernel.web.forms import BadForm
 
 
 class Mishap(click.ClickException):

@@ -29,7 +29,7 @@ from rich.text import Text
 
 from detente.kernel import clock
 from detente.kernel.clock import SystemClock, lasting
-from detente.kernel.fact import Recorded, Subject, kind, plain
+from detente.kernel.fact import Subject, kind, plain
 from detente.kernel.money import Money
 from detente.kernel.spans import Span
 from detente.kernel.terminal.signs import sign, status
@@ -224,8 +224,6 @@ def _rows(values: Sequence[Any], hint: Any, see: Seeing) -> Iterator[RenderableT
     first = values[0]
     if isinstance(first, Span):
         yield from (_span(each, see) for each in values)
-    elif isinstance(first, Recorded):
-        yield from (recorded(each, see) for each in values)
     elif _is_told(first):
         yield from (told(each, see) for each in values)
     elif isinstance(first, (list, tuple)):
@@ -344,15 +342,6 @@ def titled(title: str, about: Subject) -> str:
     if kind(about) == "node":
         return ""
     return called(about) if title in (plain(about), "") else title
-
-
-def recorded(fact: Recorded, see: Seeing) -> Table:
-    """The same for a fact as the ledger holds it."""
-    try:
-        said = fact.fact.says()
-    except NotImplementedError:  # read from a page's JSON, which has lost the fact's name
-        said = "(`detente ledger read` tells)"
-    return line(see.clock(fact.at), fact.fact.tone, "", said, by=fact.by)
 
 
 def line(when: str, tone: Any, title: str, says: str, *, by: str = "") -> Table:

@@ -21,10 +21,10 @@ import msgspec
 from markupsafe import Markup
 
 from detente.kernel.clock import NS, Instant, Seconds, iso, lasting, moment, seconds_between
+from detente.kernel.faces import Told, levers_of, tell
 from detente.kernel.fact import Subject, Tone, kind, plain
+from detente.kernel.forms import questions
 from detente.kernel.money import Money
-from detente.kernel.web.faces import Told, levers_of, tell
-from detente.kernel.web.forms import questions
 
 if TYPE_CHECKING:
     from detente.kernel.node import Node

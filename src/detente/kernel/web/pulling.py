@@ -16,8 +16,8 @@ import msgspec
 from aiohttp import web
 
 from detente.kernel.fact import Fact, Subject, kind
+from detente.kernel.forms import BadForm, fill
 from detente.kernel.slice import Lever, NotFound, Pull, Refused
-from detente.kernel.web.forms import BadForm, fill
 
 if TYPE_CHECKING:
     from detente.kernel.node import Node

@@ -19,11 +19,11 @@ import jinja2
 import msgspec
 from aiohttp import web
 
+from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
 from detente.kernel.slice import Ask, Lever, NotFound, Page, Refused
 from detente.kernel.web import door
 from detente.kernel.web.door import TurnedAway
-from detente.kernel.web.forms import BadForm
 from detente.kernel.web.kit import STATIC, Flash, Reading, draw, environment
 from detente.kernel.web.live import Live
 from detente.kernel.web.openapi import describe
