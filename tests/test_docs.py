@@ -15,7 +15,6 @@ import yaml
 from detente.app import declared_type, levers_of, mistakes, pages_of
 from detente.commands import root
 from detente.kernel.config import loads
-from detente.kernel.fact import known
 from detente.slices import CARDS
 
 HOME = Path(__file__).parents[1]
@@ -24,6 +23,7 @@ REFERENCE = DOCS / "reference"
 sys.path.insert(0, str(DOCS))
 
 from making import commands, settings, written  # noqa: E402
+from making.facts import shipped
 from making.marks import anchor  # noqa: E402
 
 PAGES = [
@@ -65,7 +65,7 @@ def test_every_setting_is_in_the_reference(noun: str) -> None:
 def test_every_fact_is_in_the_reference() -> None:
     """Each fact has a heading of its own, and a line in the table of all facts."""
     index = (REFERENCE / "facts.md").read_text("utf-8")
-    for name in known():
+    for name in shipped():
         noun = name.partition(".")[0]
         page = REFERENCE / ("facts.md" if noun == "node" else f"{noun}.md")
         assert f"### `{name}`" in page.read_text("utf-8"), f"{name} is not described"
@@ -99,7 +99,7 @@ def test_glossary_knows_our_words() -> None:
         assert card.noun in headings, f"the glossary does not explain {card.noun}"
         for kind in card.spans:
             assert kind.name in headings, f"the glossary does not explain the span {kind.name}"
-    for name in known():
+    for name in shipped():
         assert f"`{name}`" in text, f"the glossary does not mention {name}"
 
 

@@ -25,13 +25,19 @@ _TYPES = {
 _TONES = {"good": "good news", "bad": "bad news", "warn": "worth a look", "plain": "neutral"}
 
 
+def shipped() -> dict[str, type[Fact]]:
+    """The facts of the product; whoever runs this may have facts of their own."""
+    ours = "detente.facts."
+    return {name: cls for name, cls in known().items() if cls.__module__.startswith(ours)}
+
+
 def of_noun(noun: str) -> dict[str, type[Fact]]:
-    return {name: cls for name, cls in known().items() if name.startswith(f"{noun}.")}
+    return {name: cls for name, cls in shipped().items() if name.startswith(f"{noun}.")}
 
 
 def index(_nothing: str) -> str:
     """Every fact in one table."""
-    nouns = [*dict.fromkeys(name.partition(".")[0] for name in known())]
+    nouns = [*dict.fromkeys(name.partition(".")[0] for name in shipped())]
     rows = []
     for noun in sorted(nouns):
         page = "" if noun == "node" else f"{noun}.md"
