@@ -23,7 +23,7 @@ REFERENCE = DOCS / "reference"
 sys.path.insert(0, str(DOCS))
 
 from making import commands, settings, written  # noqa: E402
-from making.facts import shipped
+from making.facts import shipped  # noqa: E402
 from making.marks import anchor  # noqa: E402
 
 PAGES = [

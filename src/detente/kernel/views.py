@@ -45,7 +45,8 @@ class Views:
     """The rows of all projections, and how far they have read."""
 
     def __init__(self, path: Path | str, projections: Iterable[Projection]) -> None:
-        if str(path) != ":memory:":  # what the ledger keeps to this user, its rows must not tell
+        if str(path) != ":memory:" and not Path(path).exists():
+            # What the ledger keeps to this user, its rows must not tell others.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.rows = apsw.Connection(str(path))
         # Safe against power cuts: a commit may be forgotten, never torn, and is then folded again.

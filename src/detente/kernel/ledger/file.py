@@ -35,13 +35,13 @@ pragma application_id = {APPLICATION};
 pragma user_version = {VERSION};
 """
 
-_FOR_WRITING = """
-pragma journal_mode = wal;
-pragma synchronous = full;
-pragma journal_size_limit = 67108864;
-pragma secure_delete = on;
-pragma cache_size = -16000;
-"""
+_FOR_WRITING = (
+    "pragma journal_mode = wal",
+    "pragma synchronous = full",
+    "pragma journal_size_limit = 67108864",
+    "pragma secure_delete = on",
+    "pragma cache_size = -16000",
+)
 
 
 def in_memory() -> apsw.Connection:
@@ -62,7 +62,8 @@ def open_for_writing(path: Path, patience: Seconds) -> apsw.Connection:
         if _is_empty(connection):
             _begin_anew(connection)
         _verify(connection, path)
-        connection.execute(_FOR_WRITING)
+        for pragma in _FOR_WRITING:  # one by one: a statement that answers ends the call
+            connection.execute(pragma).fetchall()
         connection.execute("begin immediate; rollback")
     except apsw.Error as error:
         connection.close()

@@ -7,9 +7,13 @@ and whatever answers it is handed in. Knows nothing of vendors, breakers or ledg
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container, Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 MAX_REQUEST = 10 * 1024 * 1024  # bytes
 
@@ -59,7 +63,7 @@ def end_to_end(
     return tuple(
         (name, value)
         for name, value in pairs
-        if name.lower() not in dropped and name not in without
+        if name.lower() not in dropped and name.lower() not in without
     )
 
 
@@ -73,11 +77,20 @@ class Gateway:
 
     async def start(self, host: str, port: int) -> None:
         """Listen. OSError if the port is taken."""
+
+        from aiohttp import web
+
         app = web.Application(client_max_size=MAX_REQUEST)
-        app.router.add_route("*", "/{route}{rest:(/.*)?}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        app.router.add_route("*", "/{anything:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            auto_decompress=False,
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, reuse_address=True, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, host, port, reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -86,10 +99,14 @@ class Gateway:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        route = request.match_info["route"]
+
+        from aiohttp import web
+
         body = await request.read()
-        raw = request.raw_path
-        path = raw.removeprefix("/").partition(route)[2]
+        # Cut as it was written: what stands behind the route is the vendor's to decode.
+        target = request.rel_url.raw_path_qs.removeprefix("/")
+        end = next((at for at, sign in enumerate(target) if sign in "/?"), len(target))
+        route, path = unquote(target[:end]), target[end:]
         pairs = tuple((str(name), value) for name, value in request.headers.items())
         incoming = Incoming(route, request.method, path, pairs, body)
         outgoing = await self._answer(incoming)
