@@ -60,8 +60,9 @@ def look(home: Path, story: Callable[[Node, str, Tab], Awaitable[None]]) -> None
 
 
 async def text(tab: Tab) -> str:
-    found = await tab.ask("Runtime.evaluate", expression="document.body.innerText")
-    return str(found["result"]["value"])
+    asked = "document.body ? document.body.innerText : ''"  # there is none between two pages
+    found = await tab.ask("Runtime.evaluate", expression=asked)
+    return str(found["result"].get("value", ""))
 
 
 async def until(tab: Tab, words: str) -> None:

@@ -18,8 +18,8 @@ from detente.kernel.network import NoAnswer, NotReached, Reply
 from detente.kernel.slice import Ask, Lever, Pull, Refused
 from detente.testing import World, simulate
 from detente.work import levers, pages, queries
-from detente.work.effects import Desk, shown
-from detente.work.engine.gateway import Incoming, Outgoing
+from detente.work.effects import Desk
+from detente.work.engine.travel import Incoming, Outgoing, shown
 from detente.work.settings import Work
 
 DECLARED = """

@@ -27,7 +27,8 @@ from detente.watch.effects import Prober
 from detente.watch.engine.schedule import slots
 from detente.watch.engine.wire import Orders, Probe, Result, Verdict
 from detente.work.effects import Desk
-from detente.work.engine.gateway import Gateway, Incoming, Outgoing
+from detente.work.engine.gateway import Gateway
+from detente.work.engine.travel import Incoming, Outgoing
 
 T = TypeVar("T")
 

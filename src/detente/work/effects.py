@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import unquote
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -34,19 +33,22 @@ from detente.kernel.slice import Effect
 from detente.work import decisions, queries
 from detente.work.decisions import Call, Outcome
 from detente.work.engine.breaker import Breaker, BreakerSettings, Change
-from detente.work.engine.gateway import Gateway, Incoming, Outgoing, end_to_end
+from detente.work.engine.gateway import Gateway
+from detente.work.engine.travel import (
+    Incoming,
+    Outgoing,
+    Request,
+    end_to_end,
+    joined,
+    problem,
+    readable,
+    stays_below,
+)
 from detente.work.settings import Route, Work
 
 log = logging.getLogger(__name__)
 
 _IDEMPOTENCY = "Idempotency-Key"
-
-
-class Request(msgspec.Struct, frozen=True):
-    """A caller's request as it is kept beside the fact, so that it can be sent again."""
-
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -78,12 +80,12 @@ class Desk:
         route = self.work.routes.get(incoming.route)
         if route is None:
             known = ", ".join(self.work.routes) or "none yet"
-            return _problem(404, f"no route is called {incoming.route!r}; declared: {known}")
-        if not _stays_below(incoming.path):
-            return _problem(400, "the path leads out of the route; write it without `.` and `..`")
+            return problem(404, f"no route is called {incoming.route!r}; declared: {known}")
+        if not stays_below(incoming.path):
+            return problem(400, "the path leads out of the route; write it without `.` and `..`")
         if incoming.method not in route.park:
             return await self._pass_on(route, incoming)
-        incoming = _readable(incoming)
+        incoming = readable(incoming)
         key = incoming.header(route.idempotency or _IDEMPOTENCY) or self._new_id()
         asked = (incoming.route, key)
         if (first := self._asked.get(asked)) is not None:
@@ -100,7 +102,7 @@ class Desk:
         except LedgerError as error:
             log.error("a call for %s was turned away: %s", incoming.route, error)
             says = "nothing was sent and nothing was kept, because it could not be written down"
-            return _problem(503, f"{says}: {error}", retry_after=5)
+            return problem(503, f"{says}: {error}", retry_after=5)
 
     async def _take(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         about = f"call:{self._new_id()}"
@@ -137,7 +139,7 @@ class Desk:
         """A second request under a key whose first is being answered gets the first's answer."""
         call = queries.by_key(self.node.rows, incoming.route, key)
         if call is not None and not _same_request(call, incoming):
-            return _problem(422, _OTHER_REQUEST)
+            return problem(422, _OTHER_REQUEST)
         return first
 
     def _again(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
@@ -146,7 +148,7 @@ class Desk:
         if call is None:
             raise LedgerError("the call is on disk, but the views have not read it yet")
         if not _same_request(call, incoming):
-            return _problem(422, _OTHER_REQUEST)
+            return problem(422, _OTHER_REQUEST)
         if call.parked_at is not None or call.answer is None:
             return self._accepted(route, call)
         kept = self.node.ledger.attachment(call.answer)
@@ -172,7 +174,7 @@ class Desk:
         if reply is not None:
             return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
         status = 504 if outcome.unknown else 503
-        return _problem(status, f"{route.vendor} is not there: {outcome.reason}", retry_after=5)
+        return problem(status, f"{route.vendor} is not there: {outcome.reason}", retry_after=5)
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class Desk:
         loop = asyncio.get_running_loop()
         start = loop.time()
         headers = {
-            **_joined(request.headers),
+            **joined(request.headers),
             **route.headers,
             **{name: secret.reveal() for name, secret in route.secret_headers.items()},
         }
@@ -444,7 +446,7 @@ class Desk:
         return Breaker(settings, now=asyncio.get_running_loop().time, on_change=changed)
 
     def _new_id(self) -> str:
-        """Sorts by time; eight random bytes keep two apart."""
+        """Sorts by time; six random bytes keep two of one millisecond apart."""
         stamp = f"{self.node.clock.now() // 1_000_000:011x}"
         return f"{stamp}{self.node.chance.getrandbits(48):012x}"
 
@@ -471,46 +473,6 @@ def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] | None = None)
     named = {name.lower() for name in (_set_by(route) if set_by is None else set_by)}
     others = [(name, value) for name, value in incoming.headers if name.lower() not in named]
     return Request(end_to_end(others), incoming.body)
-
-
-def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """One value a name, as RFC 9110, 5.3 allows; cookies have a separator of their own."""
-    joined: dict[str, tuple[str, str]] = {}
-    for name, value in headers:
-        lower = name.lower()
-        if lower in joined:
-            comma = "; " if lower == "cookie" else ", "
-            value = f"{joined[lower][1]}{comma}{value}"
-        joined[lower] = (joined[lower][0] if lower in joined else name, value)
-    return dict(joined.values())
-
-
-def _stays_below(path: str) -> bool:
-    """Would the vendor's address stay what it is with this path behind it?"""
-    before = path.partition("?")[0]
-    steps = unquote(before).replace("\\", "/").split("/")
-    return (not path or path[0] in "/?") and "." not in steps and ".." not in steps
-
-
-def _readable(incoming: Incoming) -> Incoming:
-    """Bytes that were not UTF-8 are read as Latin-1, as HTTP once did: a fact holds text only."""
-    return Incoming(
-        incoming.route,
-        incoming.method,
-        _text(incoming.path),
-        tuple((_text(name), _text(value)) for name, value in incoming.headers),
-        incoming.body,
-    )
-
-
-def _text(said: str) -> str:
-    if said.isascii():
-        return said
-    try:
-        said.encode()
-    except UnicodeEncodeError:
-        return said.encode("utf-8", "surrogateescape").decode("latin-1")
-    return said
 
 
 def _call(taken: CallTaken, position: int, now: Instant) -> Call:
@@ -540,7 +502,7 @@ def _answered_long_ago(call: Call) -> Outgoing:
     """The vendor answered this key once, and its answer is no longer kept."""
     says = f"this was answered before with HTTP {call.status}; the answer itself is no longer kept"
     if call.state == "refused":
-        return _problem(call.status or 400, says)
+        return problem(call.status or 400, says)
     told = {"id": plain(call.about), "status": call.state, "message": says}
     headers = (("Content-Type", "application/json"), ("Idempotent-Replayed", "true"))
     return Outgoing(200, headers, msgspec.json.encode(told))
@@ -554,15 +516,6 @@ def _repeatable(route: Route | None) -> bool:
 _OTHER_REQUEST = (
     "this idempotency key was used for another request; use a new key for a new request"
 )
-
-
-def _problem(status: int, says: str, *, retry_after: int | None = None) -> Outgoing:
-    """An error as RFC 9457 problem details."""
-    body = msgspec.json.encode({"title": "Détente", "status": status, "detail": says})
-    headers: list[tuple[str, str]] = [("Content-Type", "application/problem+json")]
-    if retry_after is not None:
-        headers.append(("Retry-After", str(retry_after)))
-    return Outgoing(status, tuple(headers), body)
 
 
 async def _stand(node: Node) -> None:
@@ -599,16 +552,3 @@ def _has_routes(node: Node) -> bool:
 
 
 EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
-
-
-def shown(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers worth showing to people; credentials are never among them."""
-    return {
-        name: "(hidden)" if _is_credential(name.lower()) else value
-        for name, value in headers.items()
-    }
-
-
-def _is_credential(header: str) -> bool:
-    said = ("auth", "cookie", "token", "secret", "password", "api-key", "apikey", "signature")
-    return any(each in header for each in said)

@@ -17,7 +17,7 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.work import queries
 from detente.work.decisions import Call, State
-from detente.work.effects import Request, shown
+from detente.work.engine.travel import Request, shown
 from detente.work.queries import Reason, Sum, Waiting
 from detente.work.settings import Work
 

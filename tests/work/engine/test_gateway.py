@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from detente.work.engine.gateway import Gateway, Incoming, Outgoing, end_to_end
+from detente.work.engine.gateway import Gateway
+from detente.work.engine.travel import Incoming, Outgoing, end_to_end
 
 
 def asked(path: str, *, body: bytes = b"", headers: dict[str, str] | None = None) -> Incoming:

@@ -6,65 +6,16 @@ and whatever answers it is handed in. Knows nothing of vendors, breakers or ledg
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import msgspec
+from detente.work.engine.travel import Incoming, Outgoing
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 MAX_REQUEST = 10 * 1024 * 1024  # bytes
-
-# RFC 9110, 7.6.1: these speak of one connection and are never passed on.
-_HOP_BY_HOP = frozenset(
-    {
-        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade", "host", "content-length", "expect", "date", "server",
-    }
-)  # fmt: skip
-
-
-class Incoming(msgspec.Struct, frozen=True):
-    """What a caller asks of a vendor."""
-
-    route: str
-    method: str
-    path: str  # behind the route, with its query
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
-
-
-class Outgoing(msgspec.Struct, frozen=True):
-    """What the caller is told."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
-def end_to_end(
-    headers: Iterable[tuple[str, str]], *, without: Container[str] = ()
-) -> tuple[tuple[str, str], ...]:
-    """The headers that travel on, less those of one connection and those named (in lower case)."""
-    pairs = list(headers)
-    listed = {
-        token.strip().lower()
-        for name, value in pairs
-        if name.lower() == "connection"
-        for token in value.split(",")
-    }
-    dropped = _HOP_BY_HOP | listed
-    return tuple(
-        (name, value)
-        for name, value in pairs
-        if name.lower() not in dropped and name.lower() not in without
-    )
 
 
 class Gateway:
