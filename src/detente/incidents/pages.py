@@ -112,7 +112,7 @@ def listed(node: Node, _ask: Ask) -> List:
 def room(node: Node, ask: Ask) -> Room:
     incident = queries.one_or_not_found(node.rows, f"incident:{ask.path['number']}")
     now, settings = node.clock.now(), node.settings(Incidents)
-    start = max(later(incident.since, -settings.lead_in), _first_known(node))
+    start = max(later(incident.since, -settings.lead_in), node.began())
     end = now if incident.closed_at is None else later(incident.closed_at, _AFTERMATH)
     told = queries.story(node.ledger, start, end + 1)
     cost = queries.parked_during(node.rows, incident)
@@ -180,11 +180,6 @@ def _sign(node: Node, incident: Incident) -> Sign:
 
 
 # -- words -------------------------------------------------------------------------------------
-
-
-def _first_known(node: Node) -> Instant:
-    """Before its first fact the ledger knows nothing, good or bad."""
-    return next((first.at for first in node.ledger.read(limit=1)), 0)
 
 
 def _headline(node: Node, incident: Incident, now: Instant) -> str:

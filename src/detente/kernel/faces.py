@@ -192,7 +192,7 @@ def now(node: Node, _ask: Ask) -> Now:
     tone, sentence, note = verdict(troubles, watching=bool(signs), declared=bool(watched))
     return Now(
         at=at,
-        day_starts=later(at, -_A_DAY),
+        day_starts=node.last_day(),
         tone=tone,
         sentence=sentence,
         note=note,
@@ -241,7 +241,7 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
         title=node.title(about),
         kind=kind(about),
         at=at,
-        day_starts=later(at, -_A_DAY),
+        day_starts=node.last_day(),
         tone=tone,
         says=says,
         signs=signs,
@@ -406,10 +406,7 @@ def _amiss(node: Node, at: Instant) -> list[tuple[Part, Fact]]:
 
 def _unwatched(node: Node, at: Instant) -> tuple[Part, ...]:
     """When in the last 24 hours no node ran: of that time nothing is known, good or bad."""
-    start = later(at, -_A_DAY)
-    first = next(iter(node.ledger.read(limit=1)), None)
-    began = at if first is None else first.at
-    parts = [Part(start, began, "plain", "before Détente watched")] if began > start else []
+    parts: list[Part] = []
     stopped: Instant | None = None
     lately = node.ledger.read(Query(names=("node.*",)), backwards=True, limit=_MOST_SPANS)
     for recorded in reversed(list(lately)):

@@ -17,7 +17,7 @@ import apsw
 import msgspec
 
 from detente.kernel.catalogue import Catalogue
-from detente.kernel.clock import Clock
+from detente.kernel.clock import Clock, Instant, later
 from detente.kernel.fact import Fact, Recorded, Subject
 from detente.kernel.ledger import Condition, Ledger, Query, Receipt
 from detente.kernel.network import Network
@@ -73,6 +73,14 @@ class Node:
         """What people call it."""
         title = self.catalogue.title(subject)
         return title if len(title) <= _LONGEST_TITLE or " " in title else f"…{title[-6:]}"
+
+    def began(self) -> Instant:
+        """When the first fact was written: before it nothing is known, good or bad."""
+        return next((first.at for first in self.ledger.read(limit=1)), self.clock.now())
+
+    def last_day(self) -> Instant:
+        """Where the last 24 hours begin, or what is known, if that is less."""
+        return max(later(self.clock.now(), -86_400), self.began())
 
     async def record(
         self,

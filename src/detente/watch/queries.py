@@ -74,7 +74,7 @@ def standings(node: Node) -> list[Standing]:
 def standing(node: Node, name: str, check: Check) -> Standing:
     """How one check stands."""
     about, now = f"check:{name}", node.clock.now()
-    start = later(now, -86_400)
+    start = node.last_day()
     latest = last_seen(node.rows, name)
     state, span = _state(node.rows, about, latest)
     since, reason = (span.start, span.says) if span else (None, "")

@@ -237,7 +237,7 @@ def by_day(told: Iterable[Told]) -> list[tuple[str, list[Told]]]:
 
 def a_person(by: str) -> bool:
     """Machinery signs as `detente`, `detente:pager` or `place:here`; lines of a timeline name people."""
-    return bool(by) and by != "detente" and ":" not in by
+    return bool(by) and by not in ("detente", "someone") and ":" not in by
 
 
 def money(amount: Money) -> tuple[str, str]:
