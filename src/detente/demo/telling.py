@@ -108,6 +108,8 @@ def _title(catalogue: Catalogue, recorded: Recorded) -> str:
     subject = recorded.about
     if kind(subject) in ("incident", "route", "check", "promise", "place"):
         return f"{kind(subject).capitalize()} {plain(subject)}"
+    if kind(subject) == "call":
+        return f"Call …{plain(subject)[-6:]}"
     if kind(subject) == "node":
         return ""
     return catalogue.title(subject)

@@ -368,7 +368,9 @@ async def _last_act(story: VendorStory) -> bool:
     teller = story.teller
     await story.close_shop()
     drained = await story.until_drained()
-    await story.settle_by_hand("Ben from sales")
+    if held := await story.settle_by_hand("Ben from sales"):
+        teller.happens(f"Ben from sales rings up {held} whose card was refused in the end")
+        await story.until("work.call_settled", 5, count=held)
     await story.until("incidents.closed", 30)
     teller.act(
         5, "Everybody in one room, with one set of facts. The shop's book, CardPay's own book and"
@@ -407,5 +409,4 @@ async def _tell_promise(story: VendorStory) -> None:
     """What the sla page says, in one line; it is measured, so it differs from run to run."""
     answer = await story.line.get(f"{story.address}/sla.json")
     for promise in answer["promises"]:
-        said = f"{promise['verdict']}; {promise['budget']}, {promise['so_far']}"
-        story.teller.row(f"Promise {promise['name']}", said)
+        story.teller.row(f"Promise {promise['name']}", promise["budget"])
