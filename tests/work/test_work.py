@@ -232,3 +232,40 @@ def test_secrets_are_masked() -> None:
     assert "4990" in shown
     assert masked(b"\xff\xfe") == "(2 bytes, not JSON)"
     assert "hush" not in masked(b'{"passphrase": "hush"}', ("passphrase",))
+
+
+def test_a_vendor_that_is_back_is_not_kept_waiting() -> None:
+    """When its check comes back the breaker tries at once instead of sitting out a long wait."""
+    declared = DECLARED.replace("open_for: 2s", "open_for: 10m, open_for_at_most: 1h")
+    declared += """
+watch:
+  checks:
+    cardpay: {http: "http://cardpay.test/health", every: 5s, timeout: 1s}
+"""
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        vendor.hangs = True
+        for number in range(5):
+            await world.call("payments", SALE, key=f"k{number}")
+        await world.passes(60)
+        vendor.hangs = False
+        await world.passes(60)
+        assert states(world) == {"charged": 5}
+
+    simulate(story, declared=declared)
+
+
+def test_a_refusal_settles_what_was_in_doubt() -> None:
+    """A vendor that knows the key and says no has not done it."""
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        vendor.hangs = True
+        await world.call("payments", {**SALE, "token": "tok_declined"}, key="k1")
+        vendor.hangs = False
+        await world.passes(60)
+        (call,) = queries.listed(world.node.rows, "held")
+        assert not call.unknown
+
+    simulate(story, declared=DECLARED)

@@ -58,6 +58,10 @@ init = Command(
 
 def _demo(*, story: str, no_wait: bool, keep: Path | None) -> None:
     part = _part("detente.demo", "The demo")
+    if importlib.util.find_spec("aiosmtpd") is None:
+        raise Mishap(
+            "The demo needs a mail server of its own to send to: pip install 'detente[demo]'"
+        )
     click.get_current_context().exit(part.main(story, wait=not no_wait, keep=keep))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +25,7 @@ def main(story: str = "vendor", *, wait: bool = True, keep: Path | None = None) 
     teller = Teller()
     try:
         agree = asyncio.run(_play(story, home, teller, wait=wait and sys.stdout.isatty()))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         teller.plain()
         teller.plain("Stopped. Nothing of the demo is left running.")
         return 130
@@ -39,11 +40,16 @@ def main(story: str = "vendor", *, wait: bool = True, keep: Path | None = None) 
 
 async def _play(story: str, home: Path, teller: object, *, wait: bool) -> bool:
     from detente.demo import vendor_story
+    from detente.demo.stage import Absent
     from detente.demo.telling import Teller
 
     assert isinstance(teller, Teller)
     if story not in STORIES:
-        raise ValueError(f"no story is called {story}")
+        raise Absent(f"no story is called {story}; there is: {', '.join(STORIES)}")
+    playing = asyncio.current_task()
+    assert playing is not None
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal sends everybody home too
+        asyncio.get_running_loop().add_signal_handler(sign, playing.cancel)
 
     async def stay(played: vendor_story.VendorStory) -> None:
         teller.plain()

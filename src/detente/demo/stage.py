@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -51,6 +52,7 @@ class Actor:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the director, who sends everybody home
+                preexec_fn=_leave_with_director,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
             )
         try:
@@ -96,6 +98,11 @@ class Actor:
 def page_port(line: str) -> list[int]:
     """The port of the pages, out of what `detente up` says once it is up."""
     return [int(number) for number in re.findall(rf"http://{re.escape(HOST)}:(\d+)", line)]
+
+
+def _leave_with_director() -> None:
+    """Should the director be killed, nobody stays on stage (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
 
 
 def program(module: str, *arguments: object) -> list[str]:

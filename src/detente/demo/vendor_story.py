@@ -55,14 +55,14 @@ services:
 watch:
   sheet: 5s
   checks:
-    cardpay: {{http: "http://{host}:{vendor}/health", every: 1s, timeout: 1s, falls_after: 3}}
+    cardpay: {{http: "http://{host}:{vendor}/health", every: 1s, timeout: 800ms}}
     cardpay-test:
       of: cardpay
       environment: test
       http: http://{host}:{twin}/health
       every: 1s
-      timeout: 1s
-    portal: {{http: "http://{host}:{portal}/", every: 1s, timeout: 1s}}
+      timeout: 800ms
+    portal: {{http: "http://{host}:{portal}/", every: 1s, timeout: 800ms}}
 
 work:
   gateway: {host}:{gateway}
@@ -111,14 +111,18 @@ class VendorStory:
             name: free_port()
             for name in ("gateway", "vendor", "twin", "portal", "mood", "twin_mood")
         }
-        self.ports["web"] = free_port(web)
-        self.address = f"http://{HOST}:{self.ports['web']}"
+        self._wanted = web
         self.actors: dict[str, Actor] = {}
         self.catalogue = Catalogue()
         self.recorded: list[Recorded] = []
         self.settled: list[str] = []  # policies paid in another way
         self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
+
+    @property
+    def address(self) -> str:
+        """Where the node's pages are."""
+        return f"http://{HOST}:{self.ports['web']}"
 
     # -- coming and going ------------------------------------------------------------------------
 
@@ -132,6 +136,7 @@ class VendorStory:
             )  # fmt: skip
         await self._enter("mailbox", "mailbox", "--folder", self.home / "mail")
         ports["smtp"], ports["chat"] = self.actors["mailbox"].ports
+        ports["web"] = free_port(self._wanted)  # as late as can be: somebody else may want it too
         config = self.home / "detente.yaml"
         config.write_text(_DECLARED.format(home=self.home, host=HOST, **ports), "utf-8")
         self.catalogue = catalogue_of(load_declared(config))
@@ -394,10 +399,11 @@ def _tell_money(teller: Teller, verdict: Verdict) -> None:
         return " + ".join(str(each) for each in amounts) or "nothing"
 
     teller.plain()
-    teller.row("Sales taken", f"{verdict.sales:>6}   {sums(verdict.taken)}")
+    teller.row("Sales taken, by the shop's book", f"{verdict.sales:>6}   {sums(verdict.taken)}")
     teller.row(
         "Charged, by CardPay's own book", f"{verdict.charged:>6}   {sums(verdict.charged_money)}"
     )
+    teller.row("Charged, by Détente's ledger", f"{verdict.detente.get('charged', 0):>6}")
     teller.row("  of them parked first", f"{verdict.parked_and_charged:>6}")
     if verdict.settled:
         teller.row("Card refused, settled by hand", f"{verdict.settled:>6}")

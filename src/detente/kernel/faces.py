@@ -258,7 +258,15 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
 def signs_of(node: Node) -> list[Sign]:
     """What every slice has to say, worst first, then longest-standing first."""
     said = [sign for card in node.cards if card.signs for sign in card.signs(node)]
+    if not node.running:
+        said = [_nobody_watches(node), *(sign for sign in said if sign.tone in ("bad", "warn"))]
     return sorted(said, key=lambda sign: (_WORST_FIRST.index(sign.tone), sign.since or 0))
+
+
+def _nobody_watches(node: Node) -> Sign:
+    last = next(iter(node.ledger.read(backwards=True, limit=1)), None)
+    says = "Détente is not running: nothing is watched, and no call is passed on"
+    return Sign(tone="bad", about=HERE, sentence=says, since=last.at if last else None)
 
 
 def panels_of(node: Node, about: Subject) -> tuple[Shown, ...]:

@@ -50,6 +50,7 @@ class Node:
     address: str = "http://127.0.0.1:3383"
     token: str = ""
     name: str = "Détente"
+    running: bool = True  # False: somebody only looks at the ledger, and nothing is watched
     parts: dict[type, Any] = field(default_factory=dict)
     """Running machinery that a slice's levers must reach (its breakers, its prober), by type."""
 

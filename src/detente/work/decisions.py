@@ -149,7 +149,8 @@ def settle_replay(
         route=call.route,
         reason=outcome.reason,
         attempt=attempt,
-        unknown=call.unknown or outcome.unknown,
+        # A refusal is an answer: under a key the vendor knows, it settles what was in doubt.
+        unknown=(call.unknown and not (outcome.refused and repeatable)) or outcome.unknown,
         next_at=later(now, wait_before(attempt, plan, chance)),
     )
     if outcome.refused:

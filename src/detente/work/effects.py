@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from detente.facts.watch import CameBack
 from detente.facts.work import (
     BreakerClosed,
     BreakerOpened,
@@ -25,7 +26,7 @@ from detente.facts.work import (
 )
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant, later
-from detente.kernel.fact import Fact, plain
+from detente.kernel.fact import Fact, Subject, plain
 from detente.kernel.ledger import LedgerError
 from detente.kernel.network import NoAnswer, NotReached, Reply
 from detente.kernel.node import CannotStart, Node
@@ -374,16 +375,27 @@ class Desk:
                 breaker.hold_open("it was not answering when Détente stopped")
                 breaker.release()  # it starts by doubting the vendor: one probe first
 
-    async def follow_levers(self) -> None:
-        """Pauses and releases reach the routes as facts."""
-        async for batch in self.node.follow(("work.*",), after=self._known):
+    async def follow_facts(self) -> None:
+        """Pauses and releases reach the routes as facts, and so does a vendor that is back."""
+        async for batch in self.node.follow(("work.*", CameBack.name), after=self._known):
             for recorded in batch:
                 breaker = self.breakers.get(plain(recorded.about))
-                if breaker and isinstance(recorded.fact, RoutePaused):
-                    breaker.hold_open(f"the route is paused: {recorded.fact.reason}")
-                elif breaker and isinstance(recorded.fact, RouteResumed):
-                    breaker.release()
+                match recorded.fact:
+                    case RoutePaused() as paused if breaker:
+                        breaker.hold_open(f"the route is paused: {paused.reason}")
+                    case RouteResumed() if breaker:
+                        breaker.release()
+                    case CameBack() as back:
+                        self._try_at_once(back.of)
             self._stirred.set()
+
+    def _try_at_once(self, vendor: Subject) -> None:
+        """The vendor answers its check again: no reason to sit out the rest of the wait."""
+        for name, route in self.work.routes.items():
+            breaker = self.breakers[name]
+            if f"vendor:{route.vendor}" == vendor and breaker.snapshot().state == "open":
+                breaker.hold_open("its check came back")
+                breaker.release()
 
     async def note_breakers(self) -> None:
         """Write down every change of a breaker, in order."""
@@ -536,7 +548,7 @@ async def _stand(node: Node) -> None:
         ) from error
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(desk.follow_levers())
+            group.create_task(desk.follow_facts())
             group.create_task(desk.note_breakers())
             group.create_task(desk.forget())
             for name in desk.work.routes:
