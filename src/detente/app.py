@@ -28,7 +28,7 @@ from detente.kernel import spans
 from detente.kernel.catalogue import Catalogue, Mistake, Service, Team, Vendor
 from detente.kernel.clock import Clock, SystemClock, seconds_between
 from detente.kernel.config import Address, Url, load
-from detente.kernel.ledger import Ledger, LedgerError, Query
+from detente.kernel.ledger import Ledger, LedgerError, Query, beside
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import Network, RealNetwork
 from detente.kernel.node import CannotStart, Node
@@ -182,12 +182,12 @@ def _remove(path: Path | str) -> None:
 
 
 def views_path(ledger: Path) -> Path:
-    return ledger.with_suffix(".views")
+    return beside(ledger, "views")
 
 
 def token_for(ledger: Path) -> str:
     """What programs on this machine show to be let in; only this user can read the file."""
-    path = ledger.with_suffix(".token")
+    path = beside(ledger, "token")
     try:
         with suppress(FileNotFoundError):
             path.chmod(0o600)  # it may have come back from a backup
@@ -205,7 +205,7 @@ def token_for(ledger: Path) -> str:
 def _new_token(path: Path) -> str:
     """Whole or not at all, and never for a moment in a file that others can read."""
     token = secrets.token_urlsafe(32)
-    fresh = path.with_suffix(".token.new")
+    fresh = beside(path, "new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token)
@@ -278,7 +278,7 @@ async def looking(declared: Declared, home: Path) -> AsyncIterator[Node]:
     try:
         views = open_views(ledger, ":memory:")
         try:
-            yield put_together(
+            node = put_together(
                 declared,
                 ledger=ledger,
                 views=views,
@@ -286,6 +286,8 @@ async def looking(declared: Declared, home: Path) -> AsyncIterator[Node]:
                 chance=random.SystemRandom(),
                 network=RealNetwork(),
             )
+            node.running = False
+            yield node
         finally:
             views.close()
     finally:

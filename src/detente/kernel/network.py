@@ -97,7 +97,7 @@ class RealNetwork:
         try:
             async with asyncio.timeout(timeout), request as response:
                 content = await _whole(response.content)
-                pairs = tuple((str(name), value) for name, value in response.headers.items())
+                pairs = tuple((str(name), readable(value)) for name, value in response.headers.items())
                 return Reply(response.status, pairs, content)
         except TimeoutError:
             if trail.get("sent"):
@@ -158,6 +158,15 @@ class RealNetwork:
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         return self._session
+
+
+def readable(said: str) -> str:
+    """Bytes that were not UTF-8 are read as Latin-1, as HTTP once did: what is kept is text."""
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        return said.encode("utf-8", "surrogateescape").decode("latin-1")
+    return said
 
 
 async def _whole(stream: aiohttp.StreamReader) -> bytes:

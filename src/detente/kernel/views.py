@@ -23,7 +23,12 @@ Rows = apsw.Connection
 """Where a projection writes and a query reads: plain SQL."""
 
 _BATCH = 2_000
-_FORM = "2"  # of this file itself
+_OURS = 0x44745677  # "DtVw": says that a SQLite file holds views and nothing else
+_FORM = "3"  # of this file itself
+
+
+class NotViews(Exception):
+    """The file holds something else than views, and was left as it is."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Views:
             # What the ledger keeps to this user, its rows must not tell others.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.rows = apsw.Connection(str(path))
+        self._refuse_strangers(path)
         # Safe against power cuts: a commit may be forgotten, never torn, and is then folded again.
         for wish in ("busy_timeout=5000", "journal_mode=wal", "synchronous=normal"):
             self.rows.execute(f"pragma {wish}")
@@ -59,6 +65,15 @@ class Views:
                 self._hearers.setdefault(name, []).append(each)
         if self._shape_on_disk() != self._shape():
             self._start_over()
+
+    def _refuse_strangers(self, path: Path | str) -> None:
+        """Tables are dropped at will here, so never in a file that somebody else made."""
+        ours = self.rows.pragma("application_id") == _OURS
+        if not ours and self.rows.execute("select 1 from sqlite_master").fetchall():
+            self.rows.close()
+            raise NotViews(f"{path} is a database of something else. Move it away and start again.")
+        if not ours:
+            self.rows.pragma("application_id", _OURS)
 
     @property
     def position(self) -> int:

@@ -10,11 +10,17 @@ Stores implement `Ledger` and pass one shared contract suite (`tests/kernel/ledg
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from detente.kernel.fact import Fact, Recorded, Subject
+
+
+def beside(ledger: Path, what: str) -> Path:
+    """The file of that kind which belongs to this ledger: `detente.db` → `detente.db.views`."""
+    return ledger.with_name(f"{ledger.name}.{what}")
 
 
 class Query(msgspec.Struct, frozen=True):

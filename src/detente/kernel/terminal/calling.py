@@ -61,7 +61,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 def note_of(ledger: Path) -> Path:
-    return ledger.with_suffix(".node")
+    return beside(ledger, "node")
 
 
 def leave_note(ledger: Path, host: str, port: int) -> None:
@@ -118,7 +118,7 @@ class Caller:
         return note
 
     def _token(self) -> str:
-        path = self._ledger.with_suffix(".token")
+        path = beside(self._ledger, "token")
         try:
             return path.read_text().strip()
         except OSError as error:

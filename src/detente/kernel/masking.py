@@ -1,0 +1,95 @@
+"""What may people see of a request, and what is for the other side alone?
+
+Passwords, keys and card numbers are blanked wherever something from outside is shown or written down
+for good: in addresses, headers and bodies. The rule goes by names and, for card numbers, by their
+check digit; it errs on the side of hiding.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+HIDDEN = "•••"
+
+# Parts of names that hold what nobody else needs to see (for cards: PCI DSS 3.3 and 3.4).
+_WITHIN = re.compile(
+    r"token|secret|passw|passphrase|passcode|pwd|cvc|cvv|security_?code|card_?num|track_?[12]|auth"
+    r"|api_?key|signature|cookie|credential|session|private|(?<!idempotency)_key$|iban"
+)
+_WHOLE = frozenset({"card", "pan", "pin", "number", "account", "ssn", "key", "pass", "sig"})
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_DIGITS = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+_PAIR = re.compile(r"([?&;]|^)([^=&;]+)=([^&;#]*)")
+
+
+def is_secret(name: str, more: Collection[str] = ()) -> bool:
+    """Does a field, header or parameter of that name hold a secret? `more`: names people added."""
+    plain = _HUMP.sub("_", unquote(name)).replace("-", "_").lower()
+    return plain in _WHOLE or bool(_WITHIN.search(plain)) or name.lower() in more
+
+
+def text(said: str, secrets: Iterable[str] = ()) -> str:
+    """Text without these secrets, and without card numbers but for their last four digits."""
+    for secret in secrets:
+        if secret:
+            said = said.replace(secret, HIDDEN)
+    return _DIGITS.sub(_card, said)
+
+
+def address(said: str, more: Collection[str] = ()) -> str:
+    """A URL or path without the values of secret parameters and without what stands before an @."""
+    said = re.sub(r"(?<=//)[^/?#@]*@", "", said)
+    start, mark, query = said.partition("?")
+    covered = _PAIR.sub(
+        lambda pair: f"{pair[1]}{pair[2]}={HIDDEN if is_secret(pair[2], more) else pair[3]}", query
+    )
+    return text(f"{start}{mark}{covered}")
+
+
+def headers(
+    pairs: Iterable[tuple[str, str]], more: Collection[str] = (), secrets: Collection[str] = ()
+) -> dict[str, str]:
+    """Headers as they may be shown."""
+    return {
+        name: HIDDEN if is_secret(name, more) else text(value, secrets) for name, value in pairs
+    }
+
+
+def body(content: bytes, more: Collection[str] = (), secrets: Collection[str] = ()) -> str:
+    """A body as it may be shown: JSON with secret fields blanked, anything else only by its size."""
+    try:
+        covered = _covered(json.loads(content), more, secrets)
+        said = json.dumps(covered, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return f"({len(content)} bytes, not JSON)"
+    return said.encode("utf-8", "replace").decode()  # half a character is none
+
+
+def _covered(value: Any, more: Collection[str], secrets: Collection[str]) -> Any:
+    match value:
+        case Mapping():
+            return {
+                text(key, secrets): HIDDEN if is_secret(key, more) else _covered(each, more, secrets)
+                for key, each in value.items()
+            }
+        case list():
+            return [_covered(each, more, secrets) for each in value]
+        case str():
+            return text(value, secrets)
+        case int() if not isinstance(value, bool):
+            shown = text(str(value))
+            return value if shown == str(value) else shown
+        case _:
+            return value
+
+
+def _card(found: re.Match[str]) -> str:
+    """Digits that pass the Luhn check (ISO/IEC 7812-1) may be a card; others are left."""
+    digits = [int(sign) for sign in found[0] if sign.isdigit()]
+    doubled = sum(sum(divmod(2 * each, 10)) for each in digits[-2::-2])
+    is_card = (sum(digits[-1::-2]) + doubled) % 10 == 0
+    return f"{HIDDEN}{found[0][-4:]}" if is_card else found[0]
