@@ -138,7 +138,7 @@ def test_an_end_without_notice_is_noticed(tmp_path: Path) -> None:
 
 def test_the_token_is_for_this_user_only(tmp_path: Path) -> None:
     """It is made once, whole, and nobody else may read it, not even after a backup brought it back."""
-    path = tmp_path / "detente.token"
+    path = tmp_path / "detente.db.token"
     token = token_for(tmp_path / "detente.db")
     assert len(token) > 30
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -147,13 +147,13 @@ def test_the_token_is_for_this_user_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_text("")
     assert len(token_for(tmp_path / "detente.db")) > 30
-    assert [each.name for each in tmp_path.iterdir()] == ["detente.token"]
+    assert [each.name for each in tmp_path.iterdir()] == ["detente.db.token"]
 
 
 def test_a_token_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     """A folder in the way is a sentence, not a traceback."""
-    (tmp_path / "detente.token").mkdir()
-    with pytest.raises(CannotStart, match=r"detente\.token"):
+    (tmp_path / "detente.db.token").mkdir()
+    with pytest.raises(CannotStart, match=r"detente\.db\.token"):
         token_for(tmp_path / "detente.db")
 
 
@@ -164,8 +164,8 @@ def test_a_damaged_views_file_is_folded_again(tmp_path: Path) -> None:
         declared = declared_type()()
         for damage in (b"", b"nonsense" * 1000, b"SQLite format 3\0" + b"\xff" * 5000):
             if damage:
-                (tmp_path / "detente.views").write_bytes(damage)
-                for beside in tmp_path.glob("detente.views-*"):
+                (tmp_path / "detente.db.views").write_bytes(damage)
+                for beside in tmp_path.glob("detente.db.views-*"):
                     beside.unlink()
             async with opened(declared, tmp_path) as node:
                 await node.record(Started(about="node:here", version="1"), by="test")

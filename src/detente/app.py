@@ -33,7 +33,7 @@ from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import Network, RealNetwork
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Effect, Lever, Page, Slice
-from detente.kernel.views import Projection, Views
+from detente.kernel.views import NotViews, Projection, Views
 from detente.slices import CARDS
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ def open_views(ledger: Ledger, path: Path | str, cards: Sequence[Slice] = CARDS)
             log.warning("%s was damaged; it is folded again from the ledger", path)
             _remove(path)
         return _caught_up(ledger, path, projections)
+    except NotViews as error:
+        raise CannotStart(str(error)) from error
     except (OSError, *_UNWRITABLE) as error:
         raise CannotStart(
             f"{path} cannot be written ({error}). Give this user the right to, or free some space."
@@ -249,6 +251,7 @@ async def opened(declared: Declared, home: Path) -> AsyncIterator[Node]:
     ledger = SqliteLedger(path, clock=clock, holder=f"detente up ({declared.web.listen})")
     try:
         views = open_views(ledger, views_path(path))
+        views.hurry()
         ledger.on_commit(partial(views.catch_up, ledger))
         network = RealNetwork()
         try:

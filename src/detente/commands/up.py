@@ -8,7 +8,9 @@ restart would change anything; from a closed terminal it means stop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -67,6 +69,7 @@ def _listening_on(declared: Declared, port: int) -> Declared:
 async def _run(declared: Declared, config: Path) -> None:
     from detente import app
 
+    _take_every_file()
     stop = asyncio.Event()
     _hear_signals(stop, declared, config)
     async with app.opened(declared, home_of(config)) as node:
@@ -89,6 +92,14 @@ async def _run(declared: Declared, config: Path) -> None:
             take_note_away(ledger)
             await server.close()
     click.echo("Stopped.")
+
+
+def _take_every_file() -> None:
+    """As many open files as this process may have: callers, pages and vendors need one each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _hello(node: Node, declared: Declared, ledger: Path) -> Iterator[str]:

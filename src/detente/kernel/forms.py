@@ -52,11 +52,18 @@ def fill(form: type[F], said: Mapping[str, Any]) -> F:
         raise BadForm(f"“{strange[0]}” is not asked for here; this asks for {asked}.")
     kept = {name: value for name, value in said.items() if _says_something(fields[name], value)}
     for name, value in kept.items():
-        kept[name] = _read_money(name, fields[name].type, value)
+        kept[name] = _read_money(name, fields[name].type, _printable(value))
     try:
         return msgspec.convert(kept, form, strict=False)
     except msgspec.ValidationError as wrong:
         raise BadForm(_plainly(str(wrong))) from None
+
+
+def _printable(value: Any) -> Any:
+    """Text without control signs: they forge lines in mails and colours in terminals."""
+    if not isinstance(value, str):
+        return value
+    return "".join(sign if sign.isprintable() else " " for sign in value).strip()
 
 
 def _question(field: look.Field) -> Question:

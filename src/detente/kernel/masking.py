@@ -73,7 +73,9 @@ def _covered(value: Any, more: Collection[str], secrets: Collection[str]) -> Any
     match value:
         case Mapping():
             return {
-                text(key, secrets): HIDDEN if is_secret(key, more) else _covered(each, more, secrets)
+                text(key, secrets): HIDDEN
+                if is_secret(key, more)
+                else _covered(each, more, secrets)
                 for key, each in value.items()
             }
         case list():

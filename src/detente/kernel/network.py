@@ -97,7 +97,9 @@ class RealNetwork:
         try:
             async with asyncio.timeout(timeout), request as response:
                 content = await _whole(response.content)
-                pairs = tuple((str(name), readable(value)) for name, value in response.headers.items())
+                pairs = tuple(
+                    (str(name), readable(value)) for name, value in response.headers.items()
+                )
                 return Reply(response.status, pairs, content)
         except TimeoutError:
             if trail.get("sent"):

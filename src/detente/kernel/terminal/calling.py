@@ -21,6 +21,7 @@ import msgspec
 from detente.kernel.clock import Seconds
 from detente.kernel.fact import Subject
 from detente.kernel.forms import BadForm
+from detente.kernel.ledger import beside
 from detente.kernel.slice import NotFound, Refused
 
 _PATIENCE: Seconds = 10.0

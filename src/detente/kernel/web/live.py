@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Waiting = asyncio.Future[Any]
 
 HEARTBEAT = 15.0
+_MOST_OPEN = 200  # each holds a socket, and there must be some left for callers
 _NAME = re.compile(r"[a-z0-9_]+\.(\*|[a-z0-9_]+)")
 
 
@@ -35,6 +36,7 @@ class Live:
         self._node = node
         self._heartbeat = heartbeat
         self._closing = asyncio.Event()
+        self._open = 0
 
     async def close(self, _app: web.Application) -> None:
         """Open pages reconnect by themselves, so none is waited for."""
@@ -43,12 +45,20 @@ class Live:
     async def listen(self, request: web.Request) -> web.StreamResponse:
         """GET /live?hears=watch.went_down,work.*&after=17"""
         names, after = _names(request), self._after(request)
+        if self._open >= _MOST_OPEN:
+            raise web.HTTPServiceUnavailable(
+                reason="Too many pages are open; reload this one later"
+            )
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await response.write(b"retry: 1000\n: listening\n\n")
-        with suppress(ConnectionResetError):
-            await self._tell(response, names, after)
+        self._open += 1
+        try:
+            with suppress(ConnectionResetError):
+                await self._tell(response, names, after)
+        finally:
+            self._open -= 1
         return response
 
     async def _tell(self, response: web.StreamResponse, names: tuple[str, ...], after: int) -> None:
@@ -71,7 +81,7 @@ class Live:
         """Where the page stands: what it last heard, or what it was drawn from, or now."""
         said = request.headers.get("Last-Event-ID") or request.query.get("after") or ""
         head = self._node.ledger.head()
-        return min(int(said), head) if said.isascii() and said.isdigit() else head
+        return min(int(said), head) if re.fullmatch("[0-9]{1,18}", said) else head
 
 
 _FIRST = asyncio.FIRST_COMPLETED

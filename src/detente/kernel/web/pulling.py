@@ -60,7 +60,9 @@ class Pulling:
         once = str(said.get("once") or "")
         if not once:
             return await self._pull(lever, said, by=by, key=None)
-        return await self._pull_once(lever, said, by=by, key=f"lever:{name}:{once}")
+        return await self._pull_once(
+            lever, said, by=by, key=f"lever:{name}:{said.get('about')}:{once}"
+        )
 
     async def _pull_once(
         self, lever: Lever, said: Mapping[str, Any], *, by: str, key: str

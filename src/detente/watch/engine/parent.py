@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -28,6 +29,17 @@ FIRST_WAIT: Seconds = 0.5
 LONGEST_WAIT: Seconds = 30.0
 LASTED: Seconds = 60.0  # a prober that lived so long did not die of its orders
 FAREWELL: Seconds = 2.0
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment less the node's secrets: what checks need comes with their orders."""
+    needed = ("PATH", "HOME", "LANG", "TZ", "VIRTUAL_ENV")
+    families = ("PYTHON", "LC_", "SSL_")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in needed or name.startswith(families)
+    }
 
 
 class ProberProcess:
@@ -93,7 +105,7 @@ class ProberProcess:
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_surroundings()
         )
         self._complaints = asyncio.create_task(self._listen_to_complaints(self._process))
         self._started = self._monotonic()
