@@ -25,9 +25,8 @@ def main(asked: list[str]) -> int:
     if unknown:
         print(f"There is no benchmark called {', '.join(unknown)}. There are: {', '.join(there)}.")
         return 2
-    for name in asked or there:
-        importlib.import_module(f"bench.{name}").main()
-    return 0
+    codes = [importlib.import_module(f"bench.{name}").main() for name in asked or there]
+    return max(code or 0 for code in codes)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,12 @@ SEAM = re.compile(rb"\r\n[0-9a-f]+\r\n")  # between two chunks of an answer
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+def _version(program: str) -> str:
+    """What the rival calls itself: results hold for that version only."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return (said.stdout or said.stderr).partition("\n")[0]
+
+
 def main() -> int:
     """Run the comparison and say what came out."""
     cores = sorted(os.sched_getaffinity(0))
@@ -55,6 +61,7 @@ def main() -> int:
             print("No comparison: prometheus-blackbox-exporter is not installed.")
             print("On Debian and Ubuntu: apt-get install prometheus-blackbox-exporter")
             return 0
+        print(f"beside it: {_version(rival)}")
         theirs = [their_round(rival, port, *cores[:2]) for _ in range(ROUNDS)]
     other = statistics.median(theirs)
     print(f"blackbox_exporter, probing only: {_rates(theirs)} → {other:,.0f} per CPU second")

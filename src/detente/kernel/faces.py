@@ -14,7 +14,9 @@ import msgspec
 
 from detente.kernel import spans
 from detente.kernel.clock import Instant, later
+from detente.kernel.config.words import hint
 from detente.kernel.fact import Fact, Recorded, Subject, Tone, encode, kind, known, plain
+from detente.kernel.forms import BadForm
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money
 from detente.kernel.money import total as sums
@@ -33,6 +35,7 @@ _LOOK_BACK = 5_000
 _MOST_SPANS = 400
 _EVERYTHING = ("*",)
 _DECLARED = ("vendor", "service", "team")
+_WITH_A_DAY = ("vendor", "service")  # the others show their own bars, or never are down
 _WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
 
 
@@ -145,8 +148,10 @@ class SubjectPage(msgspec.Struct, frozen=True, kw_only=True):
     day_starts: Instant
     tone: Tone
     says: str
+    """Empty where there is nothing to judge: a call, a team."""
     signs: tuple[Sign, ...]
     parts: tuple[Part, ...]
+    """The last 24 hours of a vendor or service."""
     panels: tuple[Shown, ...]
     levers: tuple[Handle, ...]
     told: tuple[Told, ...]
@@ -208,6 +213,9 @@ def now(node: Node, _ask: Ask) -> Now:
 def timeline(node: Node, ask: Ask) -> Timeline:
     only, about = ask.query.get("slice") or None, ask.query.get("about") or None
     routine = ask.query.get("routine") == "1"
+    slices = tuple(sorted({name.partition(".")[0] for name in known()}))
+    if only and only not in slices:
+        raise BadForm(f"There is no slice called “{only}”; {hint(only, slices, 'there are')}.")
     query = _notable(only, about, routine=routine)
     until = _position(ask.query.get("before")) - 1 if ask.query.get("before") else None
     found = node.ledger.read(query, until=until, limit=_PAGE_OF_FACTS + 1, backwards=True)
@@ -217,7 +225,7 @@ def timeline(node: Node, ask: Ask) -> Timeline:
     told = _tell_all(node, page)
     return Timeline(
         told=told if only or about or routine else tuple(_with_quiet(told, older)),
-        slices=tuple(sorted({name.partition(".")[0] for name in known()})),
+        slices=slices,
         only=only,
         about=about,
         routine=routine,
@@ -228,14 +236,14 @@ def timeline(node: Node, ask: Ask) -> Timeline:
 def subject(node: Node, ask: Ask) -> SubjectPage:
     about = f"{ask.path['kind']}:{ask.path['name']}"
     at = node.clock.now()
-    signs = tuple(sign for sign in signs_of(node) if sign.about == about)
+    amiss = _amiss(node, at)
+    signs = _signs_about(node, about, amiss)
     panels = panels_of(node, about)
     told = _tell_all(node, islice(_mentioning(node, about), _PAGE_OF_FACTS))
     declared = kind(about) in _DECLARED  # then a panel alone, which knows any name, is no proof
     if not (node.catalogue.entry(about) or signs or told or (panels and not declared)):
         raise NotFound(f"Nothing called “{plain(about)}” is known here as a {kind(about)}.")
-    parts = (*_unwatched(node, at), *_parts(_amiss(node, at), about))
-    tone, says, _since, _href = _how(signs[0] if signs else None, parts)
+    tone, says, parts = _last_day(node, about, signs, amiss)
     return SubjectPage(
         about=about,
         title=node.title(about),
@@ -250,6 +258,35 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
         levers=tuple(_handle(lever) for lever in levers_of(node, about)),
         told=told,
     )
+
+
+def _signs_about(
+    node: Node, about: Subject, amiss: list[tuple[Part, Fact]]
+) -> tuple[Sign, ...]:
+    """The signs of one thing. Whoever has the trouble that it is a part of has this too."""
+    said, owners = signs_of(node), _owners(node, amiss)
+    owner = owners.get(about, about)
+    whole = (sign for sign in said if owners.get(sign.about, sign.about) == owner)
+    holder = next((sign.held_by for sign in whole if sign.held_by), None)
+    return tuple(
+        msgspec.structs.replace(sign, held_by=sign.held_by or holder)
+        if sign.tone in ("bad", "warn")
+        else sign
+        for sign in said
+        if sign.about == about
+    )
+
+
+def _last_day(
+    node: Node, about: Subject, signs: tuple[Sign, ...], amiss: list[tuple[Part, Fact]]
+) -> tuple[Tone, str, tuple[Part, ...]]:
+    """How it is and was; of what is never down itself (a call, a team) there is nothing to say."""
+    own = _parts(amiss, about)
+    tone, says, _since, _href = _how(signs[0] if signs else None, own)
+    if kind(about) in _WITH_A_DAY:
+        return tone, says, (*_unwatched(node, node.clock.now()), *own)
+    judged = signs or any(part.end is None for part in own)
+    return tone, says if judged else "", ()
 
 
 # Signs, panels, levers
@@ -327,7 +364,7 @@ def _troubles(
     node: Node, signs: tuple[Sign, ...], amiss: list[tuple[Part, Fact]]
 ) -> tuple[Trouble, ...]:
     """Signs of a vendor, of its checks and of the routes to it are one trouble, not three."""
-    owners = {fact.about: _owner(node, fact) for part, fact in amiss if part.end is None}
+    owners = _owners(node, amiss)
     things: dict[Subject, list[Sign]] = {}
     for sign in signs:
         things.setdefault(owners.get(sign.about, sign.about), []).append(sign)
@@ -345,6 +382,11 @@ def _trouble(about: Subject, signs: list[Sign]) -> Trouble:
         costs=next((sign.costs for sign in signs if sign.costs), ()),
         signs=tuple(signs),
     )
+
+
+def _owners(node: Node, amiss: list[tuple[Part, Fact]]) -> dict[Subject, Subject]:
+    """Of which vendor or service everything is that is down now."""
+    return {fact.about: _owner(node, fact) for part, fact in amiss if part.end is None}
 
 
 def _owner(node: Node, fact: Fact) -> Subject:

@@ -119,7 +119,7 @@ def _says(watched: Watched, see: Seeing) -> Text:
 def timeline(answer: Timeline, see: Seeing) -> Iterator[RenderableType]:
     """What happened, the newest first, day by day."""
     if not answer.told:
-        yield Text("Nothing has happened that this would tell.")
+        yield Text("Nothing has happened yet.")
     for day, facts in groupby(answer.told, key=lambda each: see.day(each.at)):
         if not see.piped:
             yield heading(day)
@@ -134,12 +134,16 @@ def timeline(answer: Timeline, see: Seeing) -> Iterator[RenderableType]:
 @shows(SubjectPage)
 def subject(answer: SubjectPage, see: Seeing) -> Iterator[RenderableType]:
     """What about this one?"""
-    first = answer.signs[0].sentence if answer.signs else "nothing amiss"
     yield Text.assemble((answer.title, "bold"), (f"  {answer.about}", "dim"))
-    yield Text.assemble(status(answer.tone, WORDS[answer.tone]), f": {first}")
-    yield Text.assemble(
-        bar(_told(answer.parts), answer.day_starts, answer.at, cells=48), ("  24 hours", "dim")
-    )
+    if answer.says:
+        yield Text.assemble(status(answer.tone, WORDS[answer.tone]), f": {answer.says}")
+    holder = next((each.held_by for each in answer.signs if each.held_by), None)
+    if holder:
+        yield Text(f"  {holder} has it", style="dim")
+    if answer.parts or answer.kind in ("vendor", "service"):
+        yield Text.assemble(
+            bar(_told(answer.parts), answer.day_starts, answer.at, cells=48), ("  24 hours", "dim")
+        )
     for each in answer.panels:
         yield from shown(each, see)
     if answer.levers:

@@ -144,7 +144,16 @@ document.addEventListener("keydown", (event) => {
   open.open = false;
   open.querySelector("summary").focus();
 });
+// On a phone the menu is wider than the screen: begin where the page is.
+function showTab() {
+  const tab = document.querySelector(".top nav [aria-current]");
+  if (!tab) return;
+  const nav = tab.parentElement;
+  nav.scrollLeft = tab.offsetLeft - nav.offsetLeft - (nav.clientWidth - tab.offsetWidth) / 2;
+}
+
 document.addEventListener("submit", (event) => (event.target.dataset.sent = "yes"));
 setInterval(tick, 5000);
+showTab();
 tellZone();
 listen();
