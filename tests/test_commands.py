@@ -36,7 +36,7 @@ vendors:
   cardpay: {title: CardPay}
 watch:
   checks:
-    cardpay: {tcp: "127.0.0.1:PORT", every: 1s, timeout: 1s, falls_after: 1, rises_after: 1}
+    cardpay: {tcp: "127.0.0.1:PORT", every: 1s, timeout: 500ms, falls_after: 1, rises_after: 1}
 """
 
 
@@ -345,6 +345,14 @@ def test_what_is_not_there(shop: Path) -> None:
         result = run(shop, *command.split())
         assert result.exit_code == 1, result.output
         assert "Traceback" not in result.output
+
+
+def test_a_slice_that_is_not_there(shop: Path) -> None:
+    """A timeline of nothing known exits with 2 and the nearest right word."""
+    assert "Nothing has happened yet" in run(begun(shop), "timeline", "--slice", "work").stdout
+    result = run(shop, "timeline", "--slice", "incident")
+    assert result.exit_code == 2, result.output
+    assert "did you mean incidents?" in result.stderr
 
 
 def test_levers_need_a_node(shop: Path) -> None:

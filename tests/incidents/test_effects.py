@@ -87,6 +87,22 @@ def test_a_flapping_vendor_is_one_incident(stage) -> None:
     stage.play(story)
 
 
+def test_a_vendor_that_comes_and_goes_for_hours_wakes_people_once(stage) -> None:
+    """Up for longer than the quiet time, and down again: from the second time on it is one incident."""
+
+    async def story(node: Node) -> None:
+        for _ in range(80):
+            await fails(node)
+            await asyncio.sleep(90)
+            await works(node)
+            await asyncio.sleep(90)
+        assert names(node).count("opened") == 2
+        await asyncio.sleep(60)
+        assert not queries.going_on(node.rows), "two in a row: twice the quiet time"
+
+    stage.play(story)
+
+
 def test_two_vendors_are_two_incidents(stage) -> None:
     """Each vendor has its own incident, with its own number and its own closing."""
 

@@ -73,6 +73,27 @@ def test_the_room_while_it_lasts(stage) -> None:
         ):  # fmt: skip
             assert part in shown
         assert "<here>" not in shown
+        assert "What is down" in shown
+
+    stage.play(story)
+
+
+def test_the_reason_is_that_of_what_is_still_down(stage) -> None:
+    """Once the first failure is over and a second is not, everything leads with the second's."""
+
+    async def story(node: Node) -> None:
+        await something_happens(node)
+        second = WentDown(
+            about="check:login", of=VENDOR, since=node.clock.now(), reason="HTTP 500", failures=3,
+            environment="production",
+        )  # fmt: skip
+        await node.record(second, by="watch")
+        await it_works_again(node)
+        room = pages.room(node, Ask(path={"number": "1"}))
+        assert room.reason == "HTTP 500"
+        assert [each.state for each in room.strands] == ["works again", "down"]
+        assert pages.signs(node)[0].sentence == "incident 1, down: HTTP 500"
+        assert pages.listed(node, Ask()).open[0].reason == "HTTP 500"
 
     stage.play(story)
 
@@ -92,7 +113,11 @@ def test_the_room_when_it_is_quiet_and_when_it_is_over(stage) -> None:
         assert (room.tone, room.state, round(room.lasted)) == ("good", "closed", 20)
         assert room.headline == "CardPay was down for 20 s"
         assert [each.name for each in room.levers] == ["incidents.note"]
-        assert "/levers/incidents.close" not in drawn(node, ROOM, number="1")
+        shown = drawn(node, ROOM, number="1")
+        assert "/levers/incidents.close" not in shown
+        assert "it lasted from" in shown
+        assert "works again" in shown
+        assert "What was down" in shown
 
     stage.play(story)
 

@@ -6,9 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 
+import msgspec
 import pytest
 
-from detente.kernel.network import MAX_REPLY, MailServer, NoAnswer, NotReached, RealNetwork, Reply
+from detente.kernel.network import (
+    MAX_REPLY,
+    MailServer,
+    NoAnswer,
+    NotReached,
+    RealNetwork,
+    Reply,
+    is_loopback,
+)
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -175,3 +184,47 @@ def test_a_mail_server_that_is_not_there() -> None:
             await network.mail(message, MailServer(host="127.0.0.1", port=1, tls="none"))
 
     against(lambda _reader, _writer: asyncio.sleep(0), act)
+
+
+def test_an_address_goes_out_as_it_was_written() -> None:
+    """What the other side may have signed is not written anew: no quoting, no tidying."""
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await head(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def act(network: RealNetwork, url: str) -> None:
+        for path in ("/a%2Fb/%7ex/../c?q=a+b%20c&d=%e9", "/M\u00fcller"):
+            await network.call("GET", f"{url}{path}")
+        with pytest.raises(NotReached, match="not an address"):
+            await network.call("GET", "http://[half/x?token=hush")
+
+    against(serve, act)
+    assert b" /a%2Fb/%7ex/../c?q=a+b%20c&d=%e9 HTTP/1.1" in seen[0]
+    assert b" /M%C3%BCller HTTP/1.1" in seen[1]
+
+
+def test_bytes_that_are_no_text_become_text() -> None:
+    """A header in Latin-1, as old programs write them, can be kept like any other."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(b"HTTP/1.1 201 OK\r\nX-Name: M\xfcller\r\nContent-Length: 0\r\n\r\n")
+
+    reply = against(serve, posted())
+    assert isinstance(reply, Reply)
+    assert ("X-Name", "M\u00fcller") in reply.headers
+    assert msgspec.msgpack.encode(reply)
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True), ("[::1]", True), ("localhost", True), ("a.localhost.", True),
+        ("10.0.0.1", False), ("evil.example", False), ("", False), ("127.0.0.1.evil.example", False),
+    ],
+)  # fmt: skip
+def test_this_machine_is_known_by_its_names(host: str, here: bool) -> None:
+    """Only names that never lead elsewhere count."""
+    assert is_loopback(host) is here

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detente.facts.watch import OUTAGE, WARNING, CameBack, Warned, WentDown
+from detente.facts.watch import OUTAGE, WARNING, CameBack, Retired, Warned, WentDown
 from detente.kernel import spans
 from detente.kernel.clock import NS
 from detente.kernel.fact import Fact, Recorded
@@ -127,7 +127,7 @@ def test_overlapping_is_half_open() -> None:
 
 def test_rows_are_made_anew_when_a_span_changes_its_meaning() -> None:
     """The shape tells apart kinds that hear the same facts and make different spans of them."""
-    one = SpanKind("outage", opens=(WentDown,), closes=(CameBack,))
+    one = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired))
     other = SpanKind("outage", opens=(CameBack,), closes=(WentDown,))
     renamed = SpanKind("fall", opens=(WentDown,), closes=(CameBack,))
     shapes = {spans.projection([kind]).shape() for kind in (one, other, renamed)}

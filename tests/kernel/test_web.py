@@ -18,10 +18,12 @@ import pytest
 from yarl import URL
 
 from detente.facts.incidents import Noted
+from detente.facts.pager import Taken
 from detente.facts.watch import OUTAGE, CameBack, WentDown
 from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Service, Vendor
 from detente.kernel.clock import NS
+from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.money import Money
 from detente.kernel.node import Node
@@ -52,7 +54,7 @@ class Count(msgspec.Struct):
 
 class Note(msgspec.Struct):
     note: Annotated[str, msgspec.Meta(max_length=40, description="What happened.")]
-    minutes: int = 5
+    minutes: Annotated[int, msgspec.Meta(ge=0)] = 5
 
 
 def count(node: Node, ask: Ask) -> Count:
@@ -77,15 +79,31 @@ def signs(node: Node) -> list[Sign]:
     if not spans.going_on(node.rows):
         return [Sign(tone="good", about="service:shop", sentence="answers in 80 ms")]
     money = (Money(1990, "EUR"),)
+    took = next(iter(node.ledger.read(Query(names=("pager.taken",)))), None)
     return [
         Sign(tone="warn", about="service:shop", sentence="its certificate ends soon"),
         Sign(tone="bad", about="check:http", sentence="no answer", since=START - 1, costs=money),
-        Sign(tone="bad", about="vendor:cardpay", sentence=HOSTILE, since=START, costs=money),
+        Sign(
+            tone="bad",
+            about="vendor:cardpay",
+            sentence=HOSTILE,
+            since=START,
+            costs=money,
+            held_by=took.by if took else None,
+        ),
     ]
 
 
 LEVERS = (
     Lever("game.jot", "Jot", "It is written down.", ("vendor",), jot, form=Note),
+    Lever(
+        "game.never",
+        "Never",
+        "It is never offered.",
+        ("vendor",),
+        jot_once,
+        offered=lambda _node, _about: False,
+    ),
     Lever("game.once", "Once", "It is written down, once.", ("vendor",), jot_once),
 )
 PAGE = Page("/game/{name}", "Game", count, "game/page.html", hears=("incidents.*",))
@@ -286,6 +304,7 @@ def test_programs_find_every_page_and_lever_described(play: Play) -> None:
         assert set(document["paths"]) == twins | {
             "/live",
             "/levers/game.jot",
+            "/levers/game.never",
             "/levers/game.once",
         }
         for path in ("/now.json", "/timeline.json"):
@@ -454,6 +473,7 @@ def test_a_bad_form_names_the_field(play: Play) -> None:
         for lever, body, status, words in (
             ("game.jot", {"about": "vendor:cardpay"}, 400, "note: this has to be filled in"),
             ("game.jot", {**good, "minutes": "soon"}, 400, "minutes: expected int"),
+            ("game.jot", {**good, "minutes": -3}, 400, "minutes must be 0 or more"),
             ("game.jot", {**good, "note": "x" * 50}, 400, "note: expected str of length <= 40"),
             ("game.jot", {**good, "mood": "x"}, 400, "“mood” is not asked for"),
             ("game.jot", {"about": "call:1", "note": "x"}, 400, "is for vendor:…"),
@@ -568,7 +588,42 @@ def test_a_vendor_shows_the_outages_of_its_checks(play: Play) -> None:
         assert [told["name"] for told in said["told"]] == ["watch.came_back", "watch.went_down"]
         assert [lever["name"] for lever in said["levers"]] == ["game.jot", "game.once"]
         assert (await house.json("/now.json"))["watched"][0]["parts"] == said["parts"]
-        assert (await house.json("/subject/check/http.json"))["told"] == said["told"]
+        check = await house.json("/subject/check/http.json")
+        assert check["told"] == said["told"]
+        assert (check["says"], check["parts"]) == ("", []), "its slice shows how it was"
+
+    play(scene)
+
+
+def test_who_has_the_trouble_has_its_parts(play: Play) -> None:
+    """Whoever took the vendor's incident stands beside the check that failed, and in the terminal."""
+
+    async def scene(house: House) -> None:
+        await go_down(house)
+        house.clock.time += 60 * NS
+        await house.node.record(Taken(about="incident:1", who="Anna"), by="Anna")
+        for about in ("check/http", "vendor/cardpay"):
+            (sign,) = (await house.json(f"/subject/{about}.json"))["signs"]
+            assert sign["held_by"] == "Anna"
+        assert "nobody yet" not in (await house.get("/subject/check/http"))[1]
+        assert "nobody yet" in (await house.get("/subject/service/shop"))[1]
+
+    play(scene)
+
+
+def test_a_lever_says_itself_why_not(play: Play) -> None:
+    """The lever's own sentence wins over “not offered”, which says nothing of the reason."""
+
+    async def scene(house: House) -> None:
+        headers = {"Authorization": "Bearer s3cret"}
+        for after, words in ((0, "not offered for CardPay"), (1, "noted already")):
+            if after:
+                await go_down(house)
+            where = house.url / "levers" / "game.never"
+            body = {"about": "vendor:cardpay"}
+            async with house.visitor.post(where, json=body, headers=headers) as answer:
+                assert answer.status == 409
+                assert words in (await answer.json())["error"]
 
     play(scene)
 
@@ -589,6 +644,10 @@ def test_the_timeline_pages_back_to_the_beginning(play: Play) -> None:
         assert positions == list(range(151, 0, -1))
         only = await house.json("/timeline.json?slice=watch")
         assert [told["position"] for told in only["told"]] == [1]
+        for path in ("/timeline", "/timeline.json"):
+            status, text = await house.get(f"{path}?slice=incident")
+            assert status == 400
+            assert "did you mean incidents?" in text
         about = await house.json("/timeline.json?about=incident:7")
         assert [told["says"] for told in about["told"]] == ["note: 7"]
 

@@ -69,6 +69,7 @@ MACROS = {
     "lasting(7500)": "2 h 5 min",
     "subject('vendor:cardpay')": 'href="/subject/vendor/cardpay"',
     "subject('call:a/b ' ~ h)": 'href="/subject/call/a%2Fb%20',
+    "grey()": "nobody looked",
     "empty(h, h, h)": "<svg",
     "fact(f)": 'id="f7"',
     "facts([f])": "#f7",

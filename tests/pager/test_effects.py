@@ -14,7 +14,7 @@ from detente.facts.pager import Taken
 from detente.facts.work import BreakerOpened
 from detente.kernel.fact import Fact
 from detente.kernel.ledger import LedgerFull, Query
-from detente.kernel.network import MailServer, NotReached, Reply
+from detente.kernel.network import MailServer, NotReached, Reply, Unwelcome
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Pull, Refused
 from detente.kernel.views import Views
@@ -182,8 +182,9 @@ class HangingChat:
         await asyncio.sleep(timeout)
         raise NotReached(f"{url} did not answer")
 
-    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+    async def mail(self, message: EmailMessage, server: MailServer) -> tuple[Unwelcome, ...]:
         self.mails.append(message)
+        return ()
 
     async def close(self) -> None:
         pass
@@ -282,7 +283,11 @@ def test_i_have_it(stage) -> None:
         ]
         await takes(node, "Ann")
         with pytest.raises(Refused, match="Ann has it already"):
-            pull(node, "pager.take", "incident:1", by="ann")
+            pull(node, "pager.take_over", "incident:1", by="ann")
+        with pytest.raises(Refused, match="If you have it now, take it over"):
+            pull(node, "pager.take", "incident:1", by="ben")
+        with pytest.raises(NotFound, match="no incident 99"):
+            pull(node, "pager.take", "incident:99")
         assert pull(node, "pager.answer", letter, who="Ben")
         with pytest.raises(NotFound, match="not one of ours"):
             pull(node, "pager.answer", "letter:1.0123")

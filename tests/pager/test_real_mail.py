@@ -14,6 +14,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP
 
 from detente.facts.incidents import Closed, Opened
+from detente.kernel.clock import NS, SystemClock
 from detente.kernel.ledger import Query
 from detente.kernel.network import RealNetwork
 from detente.kernel.node import Node
@@ -23,9 +24,18 @@ from detente.kernel.web.server import WebServer, application
 class Inbox:
     """Keeps what the mail server took; refuses the first so many."""
 
-    def __init__(self, refuses: int = 0) -> None:
+    def __init__(self, refuses: int = 0, unknown: tuple[str, ...] = ()) -> None:
         self.mails: list[EmailMessage] = []
         self.refuses = refuses
+        self.unknown = unknown
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: object, _session: object, envelope: Any, address: str, _options: object
+    ) -> str:
+        if address in self.unknown:
+            return f"550 <{address}> nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802
         if self.refuses:
@@ -131,6 +141,48 @@ def test_a_server_that_says_later(stage) -> None:
 
     asyncio.run(story())
     assert inbox.mails == []
+
+
+async def tells(stage: Any, inbox: Inbox, count: int) -> list[Any]:
+    """What the pager writes down when an incident opens and its mails go to that inbox."""
+    stage.teams = {
+        "ops": type(stage.teams["ops"])(mail=("Ann <ann@example.com>", "gone@example.com"))
+    }
+    network = RealNetwork()
+    async with mail_server(inbox) as port:
+        stage.server = f"127.0.0.1:{port}"
+        async with stage.node(network) as node:
+            opened = Opened(
+                about="incident:1", of="vendor:cardpay", since=0, cause="check:x", reason="x"
+            )
+            await node.record(opened, by="test")
+            async with asyncio.timeout(10):
+                while len(found := list(node.ledger.read(Query(names=("pager.*",))))) < count:
+                    await asyncio.sleep(0.01)
+            stage.signs = node.cards[0].signs(node)
+    await network.close()
+    return [each.fact for each in found]
+
+
+def test_one_address_is_refused(stage) -> None:
+    """The others are told; whom the server refused, and its words, are a fact and a sign."""
+    told, refused = asyncio.run(tells(stage, Inbox(unknown=("gone@example.com",)), 2))
+    assert told.to == ("Ann <ann@example.com>",)
+    assert refused.to == ("gone@example.com",)
+    assert refused.reason == "g…@example.com: 550 <g…@example.com> nobody of that name"
+    (sign,) = stage.signs
+    assert sign.tone == "warn"
+    assert "nobody of that name" in sign.sentence
+
+
+def test_every_address_is_refused(stage) -> None:
+    """Then nobody was told, and there is no hurry to try again before somebody put it right."""
+    inbox = Inbox(unknown=("gone@example.com", "ann@example.com"))
+    (failed,) = asyncio.run(tells(stage, inbox, 1))
+    assert failed.name == "pager.not_told"
+    assert "a…@example.com: 550" in failed.reason
+    assert failed.next_at > SystemClock().now() + 3_000 * NS
+    assert not inbox.mails
 
 
 def test_the_link_in_the_mail(stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from detente.app import declared_type, open_views, put_together
 from detente.app import mistakes as mistakes_of
@@ -26,7 +28,10 @@ from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import RealNetwork
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Page
+from detente.kernel.terminal.show import show
+from detente.kernel.terminal.words import Seeing
 from detente.kernel.web.kit import Reading, draw, environment
+from detente.sla import cli as sla_cli
 from detente.sla import pages, queries
 from detente.sla.decisions import Standing
 from detente.sla.effects import EFFECTS, look
@@ -120,13 +125,20 @@ def sheet(since: Instant, until: Instant, tallies: dict[str, Tally]) -> SheetFil
     return SheetFiled(about="place:here", since=since, until=until, sha256="", tallies=tallies)
 
 
-def told(story: Callable[[Diary], Awaitable[T]], declared: str = DECLARED) -> T:
-    """Tell a story to a node of its own."""
+def told(
+    story: Callable[[Diary], Awaitable[T]],
+    declared: str = DECLARED,
+    *,
+    path: Path | str = ":memory:",
+    clock: HandClock | None = None,
+) -> T:
+    """Tell a story to a node of its own; with a path, on what earlier stories left there."""
+    clock = clock or HandClock()
 
     async def tell() -> T:
-        clock = HandClock()
-        ledger = SqliteLedger(":memory:", clock=clock, writer="inline")
+        ledger = SqliteLedger(path, clock=clock, writer="inline")
         views = open_views(ledger, ":memory:", CARDS)
+        views.catch_up(ledger)
         node = put_together(
             loads(declared, declared_type(CARDS)), ledger=ledger, views=views, clock=clock,
             chance=random.Random(1), network=RealNetwork(), cards=CARDS,
@@ -381,6 +393,54 @@ def test_a_broken_promise_is_shown_with_its_outages_its_facts_and_what_is_owed()
             " 43 min 12 s allowed; they owe us 400.00 EUR so far"
         )
         assert sign.costs == ()
+        assert "none left, 6 min 48 s more than the 43 min 12 s allowed" in text
+
+    told(story)
+
+
+def test_seconds_of_downtime_do_not_make_a_red_day() -> None:
+    """The strip of days shows an outage in its true length."""
+
+    async def story(diary: Diary) -> None:
+        await diary.watched(10)
+        await diary.failed(1)
+        await diary.answers()
+        (card,) = pages.promises(diary.node, Ask()).promises
+        bad = [each for each in card.days if each.tone == "bad"]
+        assert [round((each.end - each.start) / NS) for each in bad] == [60]
+        assert any(each.tone == "good" and "1 min down" in each.says for each in card.days)
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        (0.0, "0%"), (0.0001, "less than 0.1%"), (0.5, "50.0%"), (0.9999, "more than 99.9%"),
+        (1.0, "100%"),
+    ],
+)  # fmt: skip
+def test_a_share_is_never_rounded_to_all_or_nothing(part: float, says: str) -> None:
+    """99.99% is not everything, 0.01% is not nothing."""
+    assert pages.share(part) == says
+
+
+def test_a_terminal_of_80_columns_breaks_no_word() -> None:
+    """The tables of a promise have the page's heads, and each cell in one piece."""
+
+    async def story(diary: Diary) -> None:
+        await diary.watched(10)
+        await diary.failed(50)
+        page = pages.one_promise(diary.node, Ask(path={"promise": "uptime"}))
+        file = io.StringIO()
+        console = Console(file=file, color_system=None, width=80)
+        show(page, on=console, see=Seeing(diary.clock.now()))
+        said = file.getvalue()
+        for words in ("Attained below", "Downtime", "Share", "Owed", "Reached", "How much"):
+            assert words in said
+        assert "! reached" in said
+        assert "more than 43 min 12 s" in said
+        assert sla_cli.promise
 
     told(story)
 
@@ -504,3 +564,43 @@ def test_checks_that_nobody_declared_are_found() -> None:
     (mistake,) = mistakes_of(declared)
     assert mistake.path == ("sla", "promises", "uptime", "checks", 0)
     assert mistake.says == "no check is called cardpya; did you mean cardpay?"
+
+
+def test_renaming_a_check_undoes_no_downtime(tmp_path: Path) -> None:
+    """What a former check saw still counts, next to what its successor sees, and the page says so."""
+    clock, path = HandClock(), tmp_path / "ledger.db"
+    told(_a_bad_hour, path=path, clock=clock)
+    renamed = DECLARED.replace("    cardpay: {http", "    front: {of: cardpay, http")
+    standing, page = told(_a_good_hour, renamed, path=path, clock=clock)
+    assert standing.down == pytest.approx(1800)
+    assert standing.up == pytest.approx(1800 + 3600)
+    assert page.card.checks == ("front", "cardpay")
+    assert any(step.what == "Former checks" and step.value == "cardpay" for step in page.steps)
+
+
+async def _a_bad_hour(diary: Diary) -> None:
+    await diary.failed(30)
+    await diary.answers()
+    await diary.watched(30)
+
+
+async def _a_good_hour(diary: Diary) -> tuple[Standing, pages.PromisePage]:
+    await diary.watched(60, check="front")
+    return diary.standing(), pages.one_promise(diary.node, Ask(path={"promise": "uptime"}))
+
+
+def test_failures_that_are_never_an_outage_are_shown() -> None:
+    """Two of three runs fail, never three in a row: nothing is owed, and nobody is told all is well."""
+
+    async def story(diary: Diary) -> pages.PromisePage:
+        for _ in range(60):
+            since, diary.clock.at = diary.clock.at, diary.clock.at + MINUTE
+            tally = Tally(expected=3, ok=1, failed=2)
+            await diary.tell(sheet(since, since + MINUTE, {"cardpay": tally}))
+        await diary.failed(10)
+        await diary.answers()
+        return pages.one_promise(diary.node, Ask(path={"promise": "uptime"}))
+
+    page = told(story)
+    assert page.card.failed == "120 of 180 runs"
+    assert page.card.standing.down == pytest.approx(600)

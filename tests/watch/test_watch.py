@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from detente.facts.watch import CameBack, LostSight, SheetFiled, WentDown
+from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS, instant
 from detente.kernel.fact import Fact
@@ -235,6 +236,99 @@ def test_a_full_disk_forgets_no_outage_and_no_result() -> None:
     simulate(story, declared=DECLARED)
 
 
+def test_a_ledger_that_takes_nothing_is_the_first_thing_told() -> None:
+    """While nothing can be written down *Now* says so, and it stops once something was."""
+
+    async def story(world: World) -> None:
+        await world.passes(100)
+        disk = Full(world)
+        await world.passes(100)
+        first, *_ = faces.signs_of(world.node)
+        assert (first.tone, first.about) == ("bad", "node:here")
+        assert "The disk is full" in first.sentence
+        disk.is_full = False
+        await world.passes(100)
+        assert not faces.signs_of(world.node)
+
+    simulate(story, declared=DECLARED)
+
+
+def test_a_check_taken_out_while_it_was_down(tmp_path: Path) -> None:
+    """At the next start its outage ends, and the incident that waited for it."""
+
+    async def falls(world: World) -> None:
+        world.vendor("cardpay").away = True
+        await world.passes(100)
+        assert spans.going_on(world.node.rows, "incident")
+
+    async def gone(world: World) -> None:
+        await world.passes(100)
+        assert len(world.facts("watch.retired")) == 1
+        assert not spans.going_on(world.node.rows)
+        (left,) = world.facts("incidents.cause_left")
+        assert "no longer declared" in left.says()
+
+    async def again(world: World) -> None:
+        await world.passes(100)
+        assert len(world.facts("watch.retired")) == 1
+
+    ledger = tmp_path / "ledger.db"
+    simulate(falls, declared=DECLARED, ledger=ledger)
+    for story in (gone, again):
+        renamed = DECLARED.replace("cardpay: {http", "renamed: {of: cardpay, http")
+        simulate(story, declared=renamed, ledger=ledger, start=datetime(2026, 11, 3, tzinfo=UTC))
+
+
+def test_details_are_forgotten_and_counts_stay() -> None:
+    """What single runs said is kept for as long as asked; the sheet that counts them for good."""
+
+    async def story(world: World) -> None:
+        await world.passes(3 * 3600)
+        filed, ledger = world.recorded("watch.sheet_filed"), world.node.ledger
+        assert ledger.attachment(filed[0].position) is None
+        assert ledger.attachment(filed[-1].position)
+        old = [each for each in filed if each.at < world.now - 2 * 3600 * NS]
+        assert not any(ledger.attachment(each.position) for each in old)
+
+    kept = DECLARED.replace("watch:\n", "watch:\n  keep_details: 1h\n")
+    simulate(story, declared=kept)
+
+
+def test_failing_often_and_never_long_enough_deserves_a_look() -> None:
+    """It counts as up, and both its page and *Now* say how often it did not answer."""
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        for _ in range(60):
+            vendor.away = True
+            await world.passes(20)
+            vendor.away = False
+            await world.passes(10)
+        assert state(world) == "up"
+        (sign,) = (each for each in faces.signs_of(world.node) if each.tone == "warn")
+        assert sign.about == "check:cardpay"
+        assert "runs failed, never 3 in a row" in sign.sentence
+        page = pages.one_check(world.node, Ask(path={"check": "cardpay"}))
+        assert page.check.flaws
+        assert page.check.flaws.share == pytest.approx(2 / 3, abs=0.05)
+
+    simulate(story, declared=DECLARED)
+
+
+def test_the_failures_of_an_outage_are_its_own() -> None:
+    """What failed within an outage is told by the outage."""
+
+    async def story(world: World) -> None:
+        world.vendor("cardpay").away = True
+        await world.passes(600)
+        world.vendor("cardpay").away = False
+        await world.passes(600)
+        page = pages.one_check(world.node, Ask(path={"check": "cardpay"}))
+        assert page.check.flaws is None
+
+    simulate(story, declared=DECLARED)
+
+
 def test_results_that_come_while_a_sheet_is_written_are_in_the_next() -> None:
     """Filing waits for the disk; what arrives meanwhile is not dropped."""
 
@@ -283,6 +377,7 @@ def test_mistakes_are_told_with_their_place() -> None:
         "long": Check(of="cardpay", http="http://x", every=5, timeout=9),  # type: ignore[arg-type]
         "whose": Check(http="http://x"),  # type: ignore[arg-type]
         "typo": Check(of="cardpai", http="http://x"),  # type: ignore[arg-type]
+        "often": Check(of="cardpay", http="http://x", every=2),  # type: ignore[arg-type]
         "regex": Check(of="cardpay", http="http://x", expect=Expect(matches="(")),  # type: ignore[arg-type]
         "port": Check(of="cardpay", tcp="x:1", expect=Expect(body="hello")),  # type: ignore[arg-type]
     }
@@ -290,6 +385,6 @@ def test_mistakes_are_told_with_their_place() -> None:
     found = {each.path[1:] for each in mistakes(watch, Catalogue(vendors={"cardpay": Vendor()}))}
     assert found == {
         ("sheet",), ("checks", "nothing"), ("checks", "both", "tcp"), ("checks", "quick", "every"),
-        ("checks", "long", "every"), ("checks", "whose"), ("checks", "typo", "of"),
+        ("checks", "long", "timeout"), ("checks", "often", "every"), ("checks", "whose"), ("checks", "typo", "of"),
         ("checks", "regex", "expect", "matches"), ("checks", "port", "expect"),
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from detente.kernel.slice import Ask, Lever, Pull, Refused
 from detente.testing import World, simulate
 from detente.work import levers, pages, queries
 from detente.work.effects import Desk
-from detente.work.engine.travel import Incoming, Outgoing, shown
+from detente.work.engine.travel import Incoming, Outgoing
 from detente.work.settings import Work
 
 DECLARED = """
@@ -571,16 +572,6 @@ def test_a_charged_call_has_a_page_with_the_answer() -> None:
     play(story)
 
 
-def test_a_card_number_is_masked_wherever_it_stands() -> None:
-    """As text or as a number, under any name."""
-    assert "4111111111111111" not in pages.masked(b'{"x": 4111111111111111}')
-    assert shown({"X-Auth-Token": "a", "X-Api-Key": "b", "Accept": "c"}) == {
-        "X-Auth-Token": "(hidden)",
-        "X-Api-Key": "(hidden)",
-        "Accept": "c",
-    }
-
-
 def test_all_that_waits_is_counted_however_much_it_is() -> None:
     """A page lists two hundred calls; what is at stake is the sum of all."""
 
@@ -659,3 +650,260 @@ def test_outcomes_of_the_network_are_told_apart() -> None:
         assert [each.unknown for each in parked] == [False, True]  # type: ignore[attr-defined]
 
     play(story)
+
+
+# -- secrets, strangers and accidents ------------------------------------------------------------
+
+
+def test_an_answer_is_for_its_caller_alone() -> None:
+    """Who guesses a key and a body but is somebody else learns nothing."""
+
+    async def story(world: World) -> None:
+        anna = (("Idempotency-Key", "k1"), ("Authorization", "Bearer anna"))
+        ben = (("Idempotency-Key", "k1"), ("Authorization", "Bearer ben"))
+        first, meanwhile = await asyncio.gather(send(world, headers=anna), send(world, headers=ben))
+        assert (first.status, meanwhile.status) == (201, 422)
+        assert (await send(world, headers=anna)).status == 201
+        for other in (ben, ben[:1], (*anna, ("Cookie", "a"))):
+            answer = await send(world, headers=other)
+            assert answer.status == 422
+            assert b"another caller" in answer.body
+        assert world.vendor("cardpay").asked == 1
+
+    play(story)
+
+
+def test_secrets_in_an_address_reach_the_vendor_and_nobody_else() -> None:
+    """The ledger and the pages have the path without them; the replay sends it as it came."""
+
+    async def story(world: World) -> None:
+        ear = Ear(world, NotReached("no connection"))
+        path = "/charges?api_key=hush&card=4111111111111111&a=1"
+        given = {"path": path, "headers": (("Idempotency-Key", "k1"),)}
+        assert (await send(world, **given)).status == 202
+        assert (await send(world, **given)).status == 202
+        await world.passes(60)
+        assert {url for _, url, _ in ear.sent} == {f"http://cardpay.test{path}"}
+        assert len(ear.sent) == 2
+        (taken,) = world.facts("work.call_taken")
+        (call,) = queries.listed(world.node.rows, "charged")
+        page = msgspec.json.encode(pages.call_panel(world.node, call.about))
+        for seen in (repr(taken), page.decode()):
+            assert "hush" not in seen
+            assert "4111111111111111" not in seen
+            assert "a=1" in seen
+
+    play(story)
+
+
+def test_our_own_key_is_not_shown_when_the_vendor_says_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the vendor repeats, the page does not; without the key the call waits."""
+    declared = DECLARED.replace(
+        "      timeout: 2s\n      money",
+        "      timeout: 2s\n      secret_headers: {X-Vendor: {env: CARDPAY_KEY}}\n      money",
+    )
+    monkeypatch.delenv("CARDPAY_KEY", raising=False)
+
+    async def story(world: World) -> None:
+        ear = Ear(world, Reply(201, (), b'{"you": "sent sk_hush"}'))
+        assert (await send(world)).status == 202
+        (call,) = queries.waiting(world.node.rows)
+        assert "CARDPAY_KEY" in call.reason
+        assert not call.unknown
+        assert ear.sent == []
+        monkeypatch.setenv("CARDPAY_KEY", "sk_hush")
+        await world.passes(60)
+        assert states(world) == {"charged": 1}
+        assert ear.sent[0][2]["X-Vendor"] == "sk_hush"
+        page = pages.call_panel(world.node, call.about)
+        assert page.answer is not None
+        assert "sk_hush" not in page.answer
+        assert "you" in page.answer
+
+    play(story, declared)
+
+
+@pytest.mark.parametrize(("route", "then"), [("payments", "charged"), ("keyless", "held")])
+def test_an_error_of_our_own_costs_no_sale(
+    route: str, then: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One call's accident is logged and the call kept: others never notice."""
+
+    async def story(world: World) -> None:
+        Ear(world, RuntimeError("nobody foresaw this"))
+        assert (await send(world, route)).status == 202
+        await world.passes(60)
+        assert states(world) == {then: 1}
+        (parked,) = world.facts("work.call_parked")
+        assert parked.unknown  # type: ignore[attr-defined]
+        assert "RuntimeError" in parked.reason  # type: ignore[attr-defined]
+
+    play(story)
+    assert "nobody foresaw this" in caplog.text
+
+
+def test_an_accident_while_replaying_holds_that_call_alone() -> None:
+    """A call that cannot be sent again waits for a person; the next one goes out."""
+
+    async def story(world: World) -> None:
+        gone, accident = NotReached("no connection"), RuntimeError("nobody foresaw this")
+        Ear(world, gone, gone, accident)
+        await asyncio.gather(send(world), send(world))
+        await world.passes(60)
+        assert states(world) == {"charged": 1, "held": 1}
+        (held,) = queries.listed(world.node.rows, "held")
+        assert "inside Détente (RuntimeError)" in held.reason
+        Ear(world, accident)
+        assert (await send(world, "unparked")).status == 500
+
+    play(story)
+
+
+def test_a_header_with_an_underscore_is_the_same_header() -> None:
+    """Servers that read `_` as `-` must not find a caller's value beside the route's."""
+    declared = DECLARED.replace(
+        "      timeout: 2s\n      money",
+        "      timeout: 2s\n      headers: {X-Shop: ours}\n      money",
+    )
+
+    async def story(world: World) -> None:
+        ear = Ear(world)
+        given = (("X_Shop", "theirs"), ("idempotency_key", "x"), ("Proxy-Connection", "close"))
+        await send(world, headers=given)
+        names = sorted(ear.sent[0][2])
+        assert names == ["Idempotency-Key", "X-Shop"]
+
+    play(story, declared)
+
+
+# -- routes that nobody uses ---------------------------------------------------------------------
+
+CHECKED = """
+watch:
+  checks:
+    cardpay: {http: "http://cardpay.test/health", every: 5s, timeout: 1s}
+"""
+
+
+def closings(world: World) -> list[str]:
+    return [each.reason for each in world.facts("work.breaker_closed")]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("checks", "because"), [(CHECKED, "its check answers"), ("", "nobody has called since")]
+)
+def test_a_route_that_parks_nothing_is_open_again_without_a_caller(
+    checks: str, because: str
+) -> None:
+    """Its breaker closes when the vendor's check is well, or, without one, after a while."""
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        vendor.away = True
+        for _ in range(6):
+            await send(world, "unparked")
+        await world.passes(300)
+        assert len(world.facts("work.breaker_opened")) >= 1
+        if checks:
+            assert closings(world) == []
+        vendor.away = False
+        await world.passes(120)
+        assert because in closings(world)[-1]
+        assert (await send(world, "unparked")).status == 201
+
+    play(story, DECLARED + checks)
+
+
+def test_a_queue_that_is_empty_needs_no_second_probe() -> None:
+    """The one parked call went through: nothing else can tell, so that is enough."""
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        await world.call("payments", {**SALE, "token": "tok_declined"}, key="no")
+        vendor.errors = 1.0
+        for number in range(4):
+            await world.call("payments", {}, key=f"g{number}", method="GET")
+        await world.call("payments", SALE, key="k1")
+        assert len(world.facts("work.breaker_opened")) == 1
+        vendor.errors = 0.0
+        await world.passes(60)
+        assert states(world) == {"refused": 1, "charged": 1}
+        assert closings(world) == ["the last call came back well and nothing waits to be sent"]
+
+    play(story, DECLARED.replace("minimum_calls: 5", "minimum_calls: 6"))
+
+
+def test_a_clock_that_was_put_back_stops_no_replay(tmp_path: Path) -> None:
+    """A ledger a day ahead of the clock: what waits is sent with the usual waits, not in a day."""
+    ledger = tmp_path / "ledger.db"
+
+    async def tomorrow(world: World) -> None:
+        world.vendor("cardpay").away = True
+        await world.call("payments", SALE, key="k1")
+        await world.passes(20)
+
+    async def today(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        vendor.away = True
+        await world.call("payments", SALE, key="k2")
+        await world.passes(600)
+        assert 4 < vendor.asked < 60
+        vendor.away = False
+        await world.passes(600)
+        assert states(world) == {"charged": 2}
+
+    play(tomorrow, ledger=ledger, start=datetime(2026, 11, 3, 9, tzinfo=UTC))
+    play(today, ledger=ledger, start=datetime(2026, 11, 2, 9, tzinfo=UTC))
+
+
+def test_the_running_sums_are_the_sums_of_the_calls() -> None:
+    """Whatever happened, and rebuilt as well as live."""
+
+    def counted(world: World, table: str, calls: str, minor: str) -> list[tuple[object, ...]]:
+        asked = f"""select vendor, route, state, coalesce(currency, ''), {calls},
+          coalesce({minor}, 0) from {table} group by 1, 2, 3, 4 having {calls} > 0 order by 1, 2, 3, 4"""
+        return list(world.node.rows.execute(asked))
+
+    async def story(world: World) -> None:
+        vendor = world.vendor("cardpay")
+        for number in range(60):
+            vendor.errors = vendor.loses_answers = world.chance.choice([0.0, 0.5])
+            sale = {**SALE, "currency": world.chance.choice(["EUR", "JPY", "none"])}
+            route = world.chance.choice(["payments", "keyless"])
+            await world.call(route, sale, key=f"k{number}")
+            await world.passes(world.chance.random() * 5)
+        await world.passes(20)
+        live = counted(world, "work_sum", "sum(calls)", "sum(minor)")
+        assert len(live) > 4
+        assert live == counted(world, "work_call", "count(*)", "sum(minor)")
+        world.node.views.rebuild(world.node.ledger)
+        assert live == counted(world, "work_sum", "sum(calls)", "sum(minor)")
+
+    play(story)
+
+
+def test_what_must_not_leak_or_break_is_told_at_start() -> None:
+    """Names and passwords in addresses, headers HTTP cannot carry, an open door: each has its place."""
+    from detente.kernel.catalogue import Catalogue, Vendor
+    from detente.kernel.config import Address, Url
+    from detente.work.settings import Route, mistakes
+
+    to = Url("http://x")
+    routes = {
+        "a": Route(vendor="cardpay", to=Url("http://me:hush@x"), idempotency="Content-Type"),
+        "b": Route(vendor="cardpay", to=to, headers={"X A": "1", "X-B": "1\r\nX-C: 2", "TE": "x"}),
+        "c": Route(
+            vendor="cardpay", to=to, headers={"Host": "x", "X-D": "é\t1"}, idempotency="a b"
+        ),
+    }
+    work = Work(routes=routes, gateway=Address("0.0.0.0:3384"))
+    found = [each.path[1:] for each in mistakes(work, Catalogue(vendors={"cardpay": Vendor()}))]
+    assert found == [
+        ("gateway",), ("routes", "a", "to"), ("routes", "a", "idempotency"),
+        ("routes", "b", "headers", "X A"), ("routes", "b", "headers", "TE"),
+        ("routes", "b", "headers", "X-B"), ("routes", "c", "idempotency"),
+    ]  # fmt: skip
+    trusting = Work(gateway=Address("0.0.0.0:3384"), trust_network=True)
+    assert list(mistakes(trusting, Catalogue())) == []

@@ -39,9 +39,10 @@ class CauseJoined(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "bad"
 
     def says(self) -> str:
+        called = self.cause.replace(":", " ", 1)
         if self.remark:
-            return f"noticed: {self.cause.partition(':')[2]} is down too ({self.reason})"
-        return f"grew: {self.reason}"
+            return f"noticed: {called} is down too ({self.reason})"
+        return f"also down: {called}: {self.reason}"
 
 
 @named("incidents.cause_left")
@@ -50,11 +51,14 @@ class CauseLeft(Fact, frozen=True, kw_only=True):
 
     cause: Subject
     since: Instant | None = None  # when it began to work; None: when it was written down
+    retired: bool = False  # it is not declared any more: nobody knows whether it works
 
     tone: ClassVar[Tone] = "good"
 
     def says(self) -> str:
-        return f"shrank: {self.cause.partition(':')[2]} works again"
+        if self.retired:
+            return f"no longer declared: {self.cause.replace(':', ' ', 1)}"
+        return f"works again: {self.cause.replace(':', ' ', 1)}"
 
 
 @named("incidents.closed")

@@ -43,6 +43,23 @@ class NotTold(Fact, frozen=True, kw_only=True):
         return f"{self.team} could not be told {way} yet: {self.reason}"
 
 
+@named("pager.turned_away")
+class TurnedAway(Fact, frozen=True, kw_only=True):
+    """A message was taken for some of a team's addresses, and these were refused."""
+
+    team: str
+    message: str
+    to: tuple[str, ...]
+    reason: str  # in the mail server's words
+    for_good: bool = True
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        which = "one address" if len(self.to) == 1 else f"{len(self.to)} addresses"
+        return f"{self.team} was not told at {which}: {self.reason}"
+
+
 @named("pager.taken")
 class Taken(Fact, frozen=True, kw_only=True):
     """Somebody said "I have it"."""

@@ -93,6 +93,14 @@ class RegainedSight(Fact, frozen=True, kw_only=True):
         return "can be judged again"
 
 
+@named("watch.retired")
+class Retired(Fact, frozen=True, kw_only=True):
+    """A check that was down, warned of or blind is not declared any more: nobody will see it back."""
+
+    def says(self) -> str:
+        return "is no longer watched"
+
+
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one sheet says of one check: how often each verdict, and how long answers took."""
 
@@ -127,6 +135,6 @@ class SheetFiled(Fact, frozen=True, kw_only=True):
         return f"filed what it saw: {ran} checks run, {failed} failed"
 
 
-OUTAGE = SpanKind("outage", opens=(WentDown,), closes=(CameBack,))
-WARNING = SpanKind("warning", opens=(Warned,), closes=(WarningPassed,))
-BLIND = SpanKind("blind", opens=(LostSight,), closes=(RegainedSight,))
+OUTAGE = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired))
+WARNING = SpanKind("warning", opens=(Warned,), closes=(WarningPassed, Retired))
+BLIND = SpanKind("blind", opens=(LostSight,), closes=(RegainedSight, Retired))

@@ -18,8 +18,9 @@ class CallTaken(Fact, frozen=True, kw_only=True):
     vendor: Subject
     key: str  # the idempotency key the vendor sees, the same at every attempt
     method: str
-    path: str
+    path: str  # without secrets; as it came it stands in the request
     sha256: str  # of the body
+    caller: str = ""  # SHA-256 of who asked: the answer is for nobody else
     money: Money | None = None
 
     routine: ClassVar[bool] = True
@@ -98,6 +99,21 @@ class ReplayFailed(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         return f"was sent again without success (attempt {self.attempt}): {self.reason}"
+
+
+@named("work.call_sent_again")
+class CallSentAgain(Fact, frozen=True, kw_only=True):
+    """A parked call goes to a vendor that could not recognise it if it came once more.
+
+    Written down first: if we die before the answer is on disk, a person must look.
+    """
+
+    route: str
+
+    routine: ClassVar[bool] = True
+
+    def says(self) -> str:
+        return "is being sent again now"
 
 
 @named("work.call_held")
@@ -187,11 +203,16 @@ class BreakerClosed(Fact, frozen=True, kw_only=True):
 
     vendor: Subject
     lasted: float  # seconds
+    retired: bool = False  # not so: the route is not declared any more, and nobody will try it
+    reason: str = ""
 
     tone: ClassVar[Tone] = "good"
 
     def says(self) -> str:
-        return f"sends calls through again after {lasting(self.lasted)}"
+        if self.retired:
+            return "is no longer a route: no calls wait for it to answer"
+        because = f": {self.reason}" if self.reason else ""
+        return f"sends calls through again after {lasting(self.lasted)}{because}"
 
 
 @named("work.route_paused")

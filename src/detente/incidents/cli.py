@@ -52,7 +52,7 @@ def brief(answer: Brief, see: Seeing) -> Iterator[RenderableType]:
         sign(answer.tone),
         " ",
         (f"{incident.number}  {answer.title}", "bold"),
-        f": {incident.reason}",
+        f": {answer.reason}",
     )
     going = incident.closed_at is None
     parts = [
@@ -86,7 +86,7 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
     """Everything about one incident."""
     incident = answer.incident
     yield Text.assemble(sign(answer.tone), " ", (answer.headline, "bold"))
-    yield Text(f"  {answer.incident.reason}")
+    yield Text(f"  {answer.reason}")
     yield labelled(
         [
             ("Incident", incident.number),
@@ -99,7 +99,8 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
             *([("Note", incident.note)] if incident.note else []),
         ]
     )
-    yield heading("What was down")
+    going = incident.closed_at is None and incident.down
+    yield heading("What is down" if going else "What was down")
     yield from (indented(*_strand(each, answer, see)) for each in answer.strands)
     if answer.cost:
         yield heading("What it came to", "calls parked while it lasted")
@@ -118,10 +119,7 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
 
 
 def _strand(strand: Strand, answer: Room, see: Seeing) -> Iterator[RenderableType]:
-    if strand.down:
-        state = status("warn" if strand.remark else "bad", "down")
-    else:
-        state = status("good", "works again")
+    state = status(strand.tone, strand.state)
     remark = "  not in production: not waited for" if strand.remark else ""
     yield Text.assemble(called(strand.cause), "  ", state, f"  {strand.reason}", (remark, "dim"))
     if not see.piped:

@@ -1,8 +1,9 @@
 """Does an incident begin, grow, shrink or end?
 
 One incident for one vendor or service at a time: whatever else fails because of the same thing joins
-it. It ends once everything has worked for the quiet time; what fails again before then joins it too,
-so that a flapping vendor is one incident and one page.
+it. It ends once everything has worked for the quiet time; what fails again before then joins it too.
+Each incident of the same vendor that was over less than half an hour before it began doubles its
+quiet time, up to half an hour: a vendor that comes and goes is soon one incident and one page.
 """
 
 from __future__ import annotations
@@ -111,11 +112,22 @@ def _joined(about: Subject, down: Down, *, remark: bool) -> CauseJoined:
     )
 
 
-def recovered(cause: Subject, since: Instant, incident: Incident | None) -> list[Fact]:
-    """Something works again. The incident stays open until it has been quiet for a while."""
+def recovered(
+    cause: Subject, since: Instant, incident: Incident | None, *, retired: bool = False
+) -> list[Fact]:
+    """Something works again, or is not looked at any more. The incident waits for some quiet."""
     if incident is None or not incident.knows(cause):
         return []
-    return [CauseLeft(about=incident.about, cause=cause, since=since)]
+    return [CauseLeft(about=incident.about, cause=cause, since=since, retired=retired)]
+
+
+FLAPPING: Seconds = 1_800.0
+"""Incidents that follow each other faster than this are one trouble that comes and goes."""
+
+
+def quiet_time(closes_after: Seconds, lately: int) -> Seconds:
+    """How long everything must work, if so many incidents of the same subject came shortly before."""
+    return max(closes_after, min(FLAPPING, closes_after * 2.0 ** min(lately, 30)))
 
 
 def quiet_since(incident: Incident) -> Instant | None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from detente.facts.watch import CameBack, WentDown
+from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import BreakerClosed, BreakerOpened
 from detente.incidents import decisions, queries
-from detente.incidents.decisions import Down
+from detente.incidents.decisions import Down, Incident
 from detente.incidents.projection import FELL, OURS, ROSE
 from detente.incidents.settings import Incidents
-from detente.kernel.clock import Instant, seconds_between
+from detente.kernel.clock import Instant, Seconds, seconds_between
 from detente.kernel.fact import Fact, Recorded
 from detente.kernel.ledger import Condition, Conflict, Query
 from detente.kernel.node import Node
@@ -85,12 +85,15 @@ class Keeper:
                 return decisions.recovered(fact.about, fact.since, incident)
             case BreakerClosed() as fact:
                 incident = queries.of_cause(rows, fact.about)
-                return decisions.recovered(fact.about, recorded.at, incident)
+                return decisions.recovered(fact.about, recorded.at, incident, retired=fact.retired)
+            case Retired() as fact:
+                incident = queries.of_cause(rows, fact.about)
+                return decisions.recovered(fact.about, recorded.at, incident, retired=True)
             case _:
                 return []
 
     def _fell(self, down: Down, at: Instant) -> Sequence[Fact]:
-        rows, after = self.node.rows, self.settings.closes_after
+        rows = self.node.rows
         incident = queries.open_of(rows, down.of)
         return decisions.fell(
             down,
@@ -98,8 +101,11 @@ class Keeper:
             opens_for=self.settings.opens_for,
             number=queries.next_number(rows),
             fellows=queries.down_of(rows, down.of),
-            over=decisions.close_if_quiet(incident, after, at) if incident else (),
+            over=decisions.close_if_quiet(incident, self._quiet(incident), at) if incident else (),
         )
+
+    def _quiet(self, incident: Incident) -> Seconds:
+        return queries.quiet_time(self.node.rows, incident, self.settings.closes_after)
 
     async def close(self) -> None:
         """Close each incident when its quiet time is over."""
@@ -118,7 +124,7 @@ class Keeper:
             return  # what it says may be that something is down again: `follow` stirs us after it
         now = self.node.clock.now()
         for incident in queries.going_on(self.node.rows):
-            facts = decisions.close_if_quiet(incident, self.settings.closes_after, now)
+            facts = decisions.close_if_quiet(incident, self._quiet(incident), now)
             if not facts:
                 continue
             newer = Condition(Query(names=(*_FOLLOWED, *OURS)), known)
@@ -135,9 +141,9 @@ class Keeper:
         return any(True for _ in unread)
 
     def _until_next(self) -> float:
-        after = self.settings.closes_after
         open_ones = queries.going_on(self.node.rows)
-        times = [at for each in open_ones if (at := decisions.closes_at(each, after)) is not None]
+        ends = (decisions.closes_at(each, self._quiet(each)) for each in open_ones)
+        times = [at for at in ends if at is not None]
         if not times:
             return _LONGEST_WAIT
         wait = seconds_between(self.node.clock.now(), min(times))

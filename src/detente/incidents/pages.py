@@ -24,6 +24,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
     incident: Incident
     title: str
+    reason: str
     tone: Tone
     lasted: Seconds
     parked: int
@@ -53,6 +54,8 @@ class Strand(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     down: bool
     remark: bool
+    tone: Tone
+    state: str
     reason: str
     parts: tuple[Stretch, ...]
 
@@ -73,6 +76,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     tone: Tone
     state: str
     headline: str
+    reason: str
     at: Instant
     start: Instant  # of the bars
     end: Instant
@@ -122,11 +126,14 @@ def room(node: Node, ask: Ask) -> Room:
         tone=_tone(incident),
         state=_state(incident),
         headline=_headline(node, incident, now),
+        reason=_reason(incident),
         at=now,
         start=start,
         end=min(now, end),
         lasted=_lasted(incident, now),
-        closes_at=decisions.closes_at(incident, settings.closes_after),
+        closes_at=decisions.closes_at(
+            incident, queries.quiet_time(node.rows, incident, settings.closes_after)
+        ),
         strands=_strands(node, incident),
         cost=cost,
         parked=sum(each.calls for each in cost),
@@ -171,7 +178,7 @@ def _sign(node: Node, incident: Incident) -> Sign:
     return Sign(
         tone=_tone(incident),
         about=incident.of,
-        sentence=f"incident {incident.number}, {_state(incident)}: {incident.reason}",
+        sentence=f"incident {incident.number}, {_state(incident)}: {_reason(incident)}",
         since=incident.since,
         held_by=incident.held_by,
         costs=_worth(cost),
@@ -200,6 +207,11 @@ def _state(incident: Incident) -> str:
     return "down" if incident.down else "works again, being watched"
 
 
+def _reason(incident: Incident) -> str:
+    """Why it is down: what first failed, or, once that works again, what failed next."""
+    return next((each.reason for each in incident.down), incident.reason)
+
+
 def _tone(incident: Incident) -> Tone:
     if incident.closed_at is not None:
         return "good"
@@ -218,6 +230,7 @@ def _brief(node: Node, incident: Incident) -> Brief:
     return Brief(
         incident=incident,
         title=node.title(incident.of),
+        reason=_reason(incident),
         tone=_tone(incident),
         lasted=_lasted(incident, node.clock.now()),
         parked=sum(each.calls for each in cost),
@@ -239,11 +252,14 @@ def _strands(node: Node, incident: Incident) -> tuple[Strand, ...]:
 
 def _strand(node: Node, incident: Incident, cause: Subject, times: list[Cause]) -> Strand:
     last = times[-1]
+    tone, state = _strand_state(incident, last)
     return Strand(
         cause=cause,
         title=node.title(cause),
         down=last.left is None and incident.closed_at is None,
         remark=last.remark,
+        tone=tone,
+        state=state,
         reason=last.reason,
         parts=tuple(
             Stretch(
@@ -255,6 +271,14 @@ def _strand(node: Node, incident: Incident, cause: Subject, times: list[Cause]) 
             for each in times
         ),
     )
+
+
+def _strand_state(incident: Incident, last: Cause) -> tuple[Tone, str]:
+    if last.left is not None:
+        return "good", "works again"
+    if incident.closed_at is not None:
+        return "plain", "still down when the incident was closed"
+    return ("warn" if last.remark else "bad"), "down"
 
 
 def _entry(node: Node, line: Line) -> Entry:

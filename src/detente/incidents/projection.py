@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from detente.facts.incidents import CauseJoined, CauseLeft, Closed, Opened
 from detente.facts.pager import Taken
-from detente.facts.watch import CameBack, WentDown
+from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import (
     BreakerClosed,
     BreakerOpened,
@@ -56,7 +56,7 @@ create index incidents_parked on incidents_call(vendor, parked_at);
 
 def _fold(rows: Rows, recorded: Recorded) -> None:
     match recorded.fact:
-        case WentDown() | BreakerOpened() | CameBack() | BreakerClosed():
+        case WentDown() | BreakerOpened() | CameBack() | BreakerClosed() | Retired():
             _fold_down(rows, recorded)
         case Opened() | CauseJoined() | CauseLeft() | Closed() | Taken():
             _fold_incident(rows, recorded)
@@ -147,7 +147,7 @@ def _fold_call(rows: Rows, recorded: Recorded) -> None:
 
 
 FELL = (WentDown.name, BreakerOpened.name)
-ROSE = (CameBack.name, BreakerClosed.name)
+ROSE = (CameBack.name, BreakerClosed.name, Retired.name)
 OURS = (Opened.name, CauseJoined.name, CauseLeft.name, Closed.name)
 
 _CALLS = (CallParked.name, *(fact.name for fact in _STATES))

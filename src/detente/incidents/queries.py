@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 import msgspec
 
-from detente.incidents.decisions import Cause, Down, Incident
-from detente.kernel.clock import Instant
+from detente.incidents import decisions
+from detente.incidents.decisions import FLAPPING, Cause, Down, Incident
+from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.fact import Recorded, Subject, known, plain
 from detente.kernel.ledger import Ledger, Query
 from detente.kernel.money import Money, total
@@ -76,6 +77,15 @@ def lately(rows: Rows, *, of: Subject | None = None, limit: int = 50) -> list[In
     asked = f"""{_COLUMNS} where closed_at is not null and (?1 is null or of = ?1)
       order by number desc limit ?2"""
     return _all(rows, asked, (of, limit))
+
+
+def quiet_time(rows: Rows, incident: Incident, closes_after: Seconds) -> Seconds:
+    """How long everything must have worked until it is closed."""
+    asked = """select count(*) from incidents_incident
+      where of = ? and opened_by < ? and closed_at > ?"""
+    given = (incident.of, incident.opened_by, later(incident.opened_at, -FLAPPING))
+    ((lately,),) = rows.execute(asked, given)
+    return decisions.quiet_time(closes_after, int(lately))
 
 
 def next_number(rows: Rows) -> int:

@@ -16,7 +16,10 @@ class Incidents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When an incident begins, and when it is over."""
 
     closes_after: Annotated[
-        Duration, Meta(description="closed once everything has worked again for this long")
+        Duration,
+        Meta(
+            description="closed once everything has worked again for this long; longer if it flaps"
+        ),
     ] = Duration(60)
     lead_in: Annotated[
         Duration, Meta(description="its timeline begins this long before the first failure")

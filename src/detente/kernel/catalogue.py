@@ -105,6 +105,11 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
             return f"service:{name}"
         return None
 
+    def in_production(self, subject: Subject, environment: str) -> bool:
+        """Do customers depend on that environment of it? What names none is production."""
+        places = getattr(self.entry(subject), "environments", {})
+        return not environment or _is_production(places, environment)
+
     def measures_of(self, subject: Subject) -> tuple[str, ...]:
         """The checks whose failing is an outage of it in production, and not only of a test twin."""
         places = getattr(self.entry(subject), "environments", {})

@@ -23,7 +23,7 @@ from detente.kernel.money import total as sums
 from detente.kernel.slice import Ask, Lever, NotFound, Page, Panel, Sign
 
 if TYPE_CHECKING:
-    from detente.kernel.node import Node
+    from detente.kernel.node import Node, Unwritten
 
 HERE: Subject = "node:here"
 """The node as a subject: a panel for the kind `node` stands on *Now*."""
@@ -215,7 +215,7 @@ def timeline(node: Node, ask: Ask) -> Timeline:
     routine = ask.query.get("routine") == "1"
     slices = tuple(sorted({name.partition(".")[0] for name in known()}))
     if only and only not in slices:
-        raise BadForm(f"There is no slice called “{only}”; {hint(only, slices, 'there are')}.")
+        raise BadForm(f"There is no slice called “{only}”; {hint(only, slices, 'there are')}")
     query = _notable(only, about, routine=routine)
     until = _position(ask.query.get("before")) - 1 if ask.query.get("before") else None
     found = node.ledger.read(query, until=until, limit=_PAGE_OF_FACTS + 1, backwards=True)
@@ -260,9 +260,7 @@ def subject(node: Node, ask: Ask) -> SubjectPage:
     )
 
 
-def _signs_about(
-    node: Node, about: Subject, amiss: list[tuple[Part, Fact]]
-) -> tuple[Sign, ...]:
+def _signs_about(node: Node, about: Subject, amiss: list[tuple[Part, Fact]]) -> tuple[Sign, ...]:
     """The signs of one thing. Whoever has the trouble that it is a part of has this too."""
     said, owners = signs_of(node), _owners(node, amiss)
     owner = owners.get(about, about)
@@ -297,6 +295,8 @@ def signs_of(node: Node) -> list[Sign]:
     said = [sign for card in node.cards if card.signs for sign in card.signs(node)]
     if not node.running:
         said = [_nobody_watches(node), *(sign for sign in said if sign.tone in ("bad", "warn"))]
+    elif node.unwritten:
+        said = [_nothing_is_written(node.unwritten), *said]
     return sorted(said, key=lambda sign: (_WORST_FIRST.index(sign.tone), sign.since or 0))
 
 
@@ -304,6 +304,15 @@ def _nobody_watches(node: Node) -> Sign:
     last = next(iter(node.ledger.read(backwards=True, limit=1)), None)
     says = "Détente is not running: nothing is watched, and no call is passed on"
     return Sign(tone="bad", about=HERE, sentence=says, since=last.at if last else None)
+
+
+def _nothing_is_written(unwritten: Unwritten) -> Sign:
+    reason = unwritten.reason.rstrip(".")
+    says = (
+        f"nothing can be written down: {reason}. Until it can, results and messages are kept in"
+        " memory only, and calls are refused"
+    )
+    return Sign(tone="bad", about=HERE, sentence=says, since=unwritten.since)
 
 
 def panels_of(node: Node, about: Subject) -> tuple[Shown, ...]:

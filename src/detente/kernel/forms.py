@@ -7,6 +7,7 @@ both come back here as text and leave as the struct, or as one sentence naming t
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -129,10 +130,22 @@ def _read_money(name: str, kind: Any, value: Any) -> Any:
         raise BadForm(f"{name}: write an amount and its currency, such as 19.90 EUR.") from None
 
 
+_LIMIT = re.compile(r"Expected `(?:int|float)` (>=|<=|>|<) ([\d.]+)$")
+_LIMITS = {">": "more than ", "<": "less than ", ">=": "", "<=": ""}
+_LIMITS_AFTER = {">=": " or more", "<=": " or less"}
+
+
+def _figure(limit: str) -> str:
+    """'0.0' is 0 to people."""
+    return limit.removesuffix(".0")
+
+
 def _plainly(wrong: str) -> str:
     """msgspec's words, turned round so that the field comes first."""
     what, _, where = wrong.partition(" - at `$.")
     name = where.rstrip("`")
+    if limit := _LIMIT.match(what):
+        return f"{name} must be {_LIMITS[limit[1]]}{_figure(limit[2])}{_LIMITS_AFTER.get(limit[1], '')}."
     if what.startswith("Object missing required field"):
         return f"{what.split('`')[1]}: this has to be filled in."
     what = (what[:1].lower() + what[1:]).replace("`", "")

@@ -8,6 +8,7 @@ other side may have acted on it: `NotReached` means it never got there, `NoAnswe
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping
 from email.message import EmailMessage
 from io import BytesIO
@@ -15,10 +16,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from detente.kernel import masking
 from detente.kernel.clock import Seconds, lasting
 
 if TYPE_CHECKING:
     import aiohttp
+    import aiosmtplib
+    import yarl
+
+# RFC 9110, 7.6.1, and what programs still say: these speak of one connection, not of a call.
+OF_ONE_CONNECTION = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+        "te", "trailer", "transfer-encoding", "upgrade", "host", "content-length", "expect", "date",
+        "server",
+    }
+)  # fmt: skip
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -47,6 +60,14 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
     tls: str = "starttls"
 
 
+class Unwelcome(msgspec.Struct, frozen=True):
+    """An address that the mail server did not take the mail for, in its own words."""
+
+    to: str
+    reason: str
+    for_good: bool  # trying again will not help: somebody must put the address or the server right
+
+
 class Network(Protocol):
     """The ways out."""
 
@@ -62,8 +83,11 @@ class Network(Protocol):
         """One HTTP request, redirects not followed. Raises NotReached or NoAnswer."""
         ...
 
-    async def mail(self, message: EmailMessage, server: MailServer) -> None:
-        """Hand a mail over. Returns once the server took it; raises NotReached or NoAnswer."""
+    async def mail(self, message: EmailMessage, server: MailServer) -> tuple[Unwelcome, ...]:
+        """Hand a mail over; answers with the addresses that it was not taken for, maybe all of them.
+
+        Returns once the server took it for the others; raises NotReached or NoAnswer.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -91,7 +115,7 @@ class RealNetwork:
 
         trail: dict[str, Any] = {}
         request = self._open().request(
-            method, url, headers=headers, data=BytesIO(body) if body else None, allow_redirects=False,
+            method, _to_the_letter(url), headers=headers, data=BytesIO(body) if body else None, allow_redirects=False,
             trace_request_ctx=trail,
         )  # fmt: skip
         try:
@@ -106,7 +130,7 @@ class RealNetwork:
                 raise NoAnswer(f"no answer within {lasting(timeout)}") from None
             raise NotReached(f"no connection within {lasting(timeout)}") from None
         except aiohttp.InvalidURL:
-            raise NotReached(f"{url} is not an address") from None
+            raise NotReached(f"{masking.address(url)} is not an address") from None
         except ValueError as error:  # a header that no connection could carry
             raise NotReached(f"it cannot be sent: {_why(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -116,11 +140,11 @@ class RealNetwork:
                 ) from error
             raise NotReached(f"no connection: {_why(error)}") from error
 
-    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+    async def mail(self, message: EmailMessage, server: MailServer) -> tuple[Unwelcome, ...]:
         import aiosmtplib
 
         try:
-            await aiosmtplib.send(
+            refused, _ = await aiosmtplib.send(
                 message,
                 hostname=server.host,
                 port=server.port,
@@ -130,11 +154,14 @@ class RealNetwork:
                 start_tls=server.tls == "starttls",
                 timeout=15,
             )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            return tuple(_unwelcome(each.recipient, each) for each in error.recipients)
         except aiosmtplib.SMTPReadTimeoutError as error:
             raise NoAnswer(f"{server.host} did not say whether it took the mail") from error
         except (aiosmtplib.SMTPException, OSError) as error:
             where = f"{server.host}:{server.port}"
             raise NotReached(f"the mail server {where} did not take it: {_why(error)}") from error
+        return tuple(_unwelcome(to, answer) for to, answer in refused.items())
 
     async def close(self) -> None:
         if self._session is not None:
@@ -160,6 +187,30 @@ class RealNetwork:
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             )
         return self._session
+
+
+def is_loopback(host: str) -> bool:
+    """Does that name or address mean this machine alone?"""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _to_the_letter(url: str) -> yarl.URL:
+    """An address as it was written: the other side may have signed it. NotReached if it is none."""
+    import yarl
+
+    try:
+        return yarl.URL(url, encoded=all("!" <= sign <= "~" for sign in url))
+    except ValueError:
+        raise NotReached(f"{masking.address(url)} is not an address") from None
+
+
+def _unwelcome(to: str, answer: aiosmtplib.SMTPResponse | Any) -> Unwelcome:
+    words = answer.message.replace("\n", " ").strip()
+    return Unwelcome(to, f"{answer.code} {words}".strip(), for_good=answer.code >= 500)
 
 
 def readable(said: str) -> str:

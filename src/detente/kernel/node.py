@@ -19,7 +19,7 @@ import msgspec
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Clock, Instant, later
 from detente.kernel.fact import Fact, Recorded, Subject
-from detente.kernel.ledger import Condition, Ledger, Query, Receipt
+from detente.kernel.ledger import Condition, Conflict, Ledger, LedgerError, Query, Receipt
 from detente.kernel.network import Network
 from detente.kernel.slice import Slice
 from detente.kernel.views import Rows, Views
@@ -33,6 +33,13 @@ _LONGEST_TITLE = 20  # longer single words are identifiers, which people know by
 
 class CannotStart(Exception):
     """The node cannot work as it was asked to; the message says why and what to do."""
+
+
+class Unwritten(msgspec.Struct, frozen=True):
+    """Since when the ledger takes nothing, and what it says."""
+
+    since: Instant
+    reason: str
 
 
 @dataclass
@@ -53,6 +60,8 @@ class Node:
     running: bool = True  # False: somebody only looks at the ledger, and nothing is watched
     parts: dict[type, Any] = field(default_factory=dict)
     """Running machinery that a slice's levers must reach (its breakers, its prober), by type."""
+    unwritten: Unwritten | None = None
+    """Set while the ledger takes nothing: this cannot be a fact, so it is kept in mind."""
 
     @property
     def rows(self) -> Rows:
@@ -93,9 +102,17 @@ class Node:
         reader: tuple[str, int] | None = None,
     ) -> Receipt:
         """Append to the ledger; when this returns, the views know it too."""
-        receipt = await self.ledger.append(
-            facts, by=by, condition=condition, key=key, attach=attach, reader=reader
-        )
+        try:
+            receipt = await self.ledger.append(
+                facts, by=by, condition=condition, key=key, attach=attach, reader=reader
+            )
+        except Conflict:
+            raise  # it works: somebody else was quicker
+        except LedgerError as error:
+            since = self.unwritten.since if self.unwritten else self.clock.now()
+            self.unwritten = Unwritten(since, str(error))
+            raise
+        self.unwritten = None
         self._catch_up()  # if not now, then later: the facts are on disk, and nobody writes them twice
         return receipt
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from detente.facts.pager import NotTold, Taken, Told
+from detente.facts.pager import NotTold, Taken, Told, TurnedAway
 from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.fact import Fact, Subject, plain
 
@@ -157,7 +157,35 @@ def told(letter: Letter, to: Sequence[str], message_id: str = "") -> list[Fact]:
     ]
 
 
-def not_told(letter: Letter, reason: str, now: Instant, chance: float) -> list[Fact]:
+def turned_away(letter: Letter, answers: Mapping[str, str], *, for_good: bool) -> list[Fact]:
+    """What the server answered for those of the team's addresses that it took nothing for."""
+    if not answers:
+        return []
+    fact = TurnedAway(
+        about=letter.matter.about,
+        team=letter.team,
+        message=letter.message,
+        to=tuple(answers),
+        reason=in_their_words(answers),
+        for_good=for_good,
+    )
+    return [fact]
+
+
+def in_their_words(answers: Mapping[str, str]) -> str:
+    """'a…@example.com: 550 no such user'. Servers like to repeat the address; we do not."""
+    return "; ".join(
+        f"{masked(to)}: {said.replace(to, masked(to))}" for to, said in answers.items()
+    )
+
+
+_FOR_GOOD: Seconds = 3_600.0  # somebody has to put it right first
+
+
+def not_told(
+    letter: Letter, reason: str, now: Instant, chance: float, *, for_good: bool = False
+) -> list[Fact]:
+    wait = _FOR_GOOD if for_good else wait_after(letter.attempt, chance)
     return [
         NotTold(
             about=letter.matter.about,
@@ -166,7 +194,7 @@ def not_told(letter: Letter, reason: str, now: Instant, chance: float) -> list[F
             message=letter.message,
             reason=reason,
             attempt=letter.attempt,
-            next_at=later(now, wait_after(letter.attempt, chance)),
+            next_at=later(now, wait),
         )
     ]
 

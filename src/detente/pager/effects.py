@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from email.utils import parseaddr
 from urllib.parse import urlsplit
 
 import msgspec
@@ -112,8 +113,18 @@ class Postman:
             password=mail.password.reveal() if mail.password is not None else None,
             tls=mail.tls,
         )
-        await self.node.network.mail(message, server)
-        return decisions.told(letter, to, str(message["Message-ID"]))
+        refused = await self.node.network.mail(message, server)
+        for_good = all(each.for_good for each in refused)
+        answers = {each.to: each.reason for each in refused}
+        accepted = [each for each in to if parseaddr(each)[1] not in answers]
+        if answers and not accepted:
+            reason = f"{mail.server} refuses {decisions.in_their_words(answers)}"
+            now, chance = self.node.clock.now(), self.node.chance.random()
+            return decisions.not_told(letter, reason, now, chance, for_good=for_good)
+        return [
+            *decisions.told(letter, accepted, str(message["Message-ID"])),
+            *decisions.turned_away(letter, answers, for_good=for_good),
+        ]
 
     async def _call(self, letter: Letter) -> Sequence[Fact]:
         url = self.node.catalogue.teams[letter.team].webhook
@@ -132,7 +143,7 @@ class Postman:
     def setting(self, letter: Letter) -> Setting:
         """What the message says besides the incident itself."""
         node, matter = self.node, letter.matter
-        address = str(self.settings.address or node.address).rstrip("/")
+        address = node.address.rstrip("/")
         token = decisions.token(node.token, matter.about, letter.team)
         return Setting(
             name=node.name,

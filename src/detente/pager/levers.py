@@ -24,6 +24,13 @@ class Take(msgspec.Struct, frozen=True):
 
 def _take(node: Node, pull: Pull) -> list[Fact]:
     matter = queries.matter_or_not_found(node.rows, pull.about)
+    if matter.closed is None and matter.held_by is not None:
+        raise Refused(f"{matter.held_by} has it already. If you have it now, take it over.")
+    return _taken(matter, pull.form.who.strip() or pull.by, way="page")
+
+
+def _take_over(node: Node, pull: Pull) -> list[Fact]:
+    matter = queries.matter_or_not_found(node.rows, pull.about)
     return _taken(matter, pull.form.who.strip() or pull.by, way="page")
 
 
@@ -71,7 +78,7 @@ LEVERS = (
         label="Take it over",
         explains="Somebody has it. This tells every team that you have it now.",
         kinds=("incident",),
-        decide=_take,
+        decide=_take_over,
         offered=_held,
         form=Take,
     ),

@@ -158,6 +158,15 @@ def signs(node: Node) -> list[Sign]:
             href="/pager",
         )
         for late in _late(node)
+    ] + [
+        Sign(
+            tone="warn",
+            about=f"team:{team}",
+            sentence=f"{node.title(f'team:{team}')} is not told everywhere: {reason}",
+            since=at,
+            href="/pager",
+        )
+        for team, at, reason in dict.fromkeys(queries.turned_away(node))
     ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from email.utils import parseaddr
+
 import msgspec
 
 from detente.facts.incidents import Closed, Opened
-from detente.facts.pager import NotTold, Taken, Told
+from detente.facts.pager import NotTold, Taken, Told, TurnedAway
 from detente.kernel.fact import Recorded
 from detente.kernel.views import Projection, Rows
 
@@ -25,6 +27,11 @@ create table pager_mark(
   told_at integer, message text not null default '', sent_to text not null default '[]',
   attempts integer not null default 0, next_at integer, reason text not null default '',
   primary key (about, team, channel)
+) without rowid;
+
+create table pager_turned_away(
+  team text not null, address text not null, about text not null, at integer not null,
+  reason text not null, primary key (team, address)
 ) without rowid;
 create index pager_late on pager_mark(about) where attempts > 0;
 """
@@ -55,6 +62,11 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
             to = msgspec.json.encode(fact.to).decode()
             tells = fact.tells or position
             rows.execute(_TOLD, (fact.about, fact.team, fact.channel, tells, at, fact.message, to))
+            for address in fact.to:
+                rows.execute(_WELCOME, (fact.team, parseaddr(address)[1]))
+        case TurnedAway() as fact:
+            for address in fact.to:
+                rows.execute(_TURNED_AWAY, (fact.team, address, fact.about, at, fact.reason))
         case NotTold() as fact:
             rows.execute(
                 _NOT_TOLD,
@@ -70,12 +82,14 @@ values (?, ?, ?, ?, ?, ?, ?)
 on conflict do update set told = max(told, excluded.told), told_at = excluded.told_at,
   message = excluded.message, sent_to = excluded.sent_to, attempts = 0, next_at = null, reason = ''
 """
+_WELCOME = "delete from pager_turned_away where team = ? and address = ?"
+_TURNED_AWAY = "insert or replace into pager_turned_away values (?, ?, ?, ?, ?)"
 _NOT_TOLD = """
 insert into pager_mark(about, team, channel, attempts, next_at, reason) values (?, ?, ?, ?, ?, ?)
 on conflict do update set attempts = excluded.attempts, next_at = excluded.next_at,
   reason = excluded.reason
 """
 
-HEARS = (Opened.name, Closed.name, Taken.name, Told.name, NotTold.name)
+HEARS = (Opened.name, Closed.name, Taken.name, Told.name, NotTold.name, TurnedAway.name)
 
 matters = Projection("pager", _TABLES, HEARS, _fold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from email.utils import parseaddr
 
 import msgspec
 
@@ -76,6 +77,17 @@ def owed(node: Node) -> list[Letter]:
         [mark for each in matters for mark in marks(node.rows, each.about)],
         now,
     )
+
+
+def turned_away(node: Node) -> list[tuple[str, Instant, str]]:
+    """Teams with addresses that were refused when they were last written to, since when, and why."""
+    asked = "select team, address, at, reason from pager_turned_away order by at, team, address"
+    teams = node.catalogue.teams
+    return [
+        (team, at, reason)
+        for team, address, at, reason in node.rows.execute(asked)
+        if team in teams and address in {parseaddr(each)[1] for each in teams[team].mail}
+    ]
 
 
 def letter_of(node: Node, about: Subject) -> tuple[Subject, str]:

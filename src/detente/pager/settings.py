@@ -32,10 +32,6 @@ class Pager(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How teams are told about incidents."""
 
     mail: Mail | None = None
-    address: Annotated[
-        Url | None,
-        Meta(description="how people reach these pages from a mail; without it, web.address"),
-    ] = None
 
 
 def mistakes(pager: Pager, catalogue: Catalogue) -> Iterator[Mistake]:

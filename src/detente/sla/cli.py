@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from detente.kernel.clock import lasting
 from detente.kernel.fact import plain
 from detente.kernel.terminal.show import heading, indented, labelled, shows, table, told
 from detente.kernel.terminal.signs import sign, status
@@ -31,14 +32,15 @@ def promises(answer: Promises, see: Seeing) -> Iterator[RenderableType]:
 def card(answer: Card, see: Seeing) -> Iterator[RenderableType]:
     """One promise in one period, at a glance."""
     made = answer.standing
+    left = "none left, " if made.broken else ""
     yield Text.assemble(
         sign(answer.tone), " ", (answer.name, "bold"),
         (f"  {plain(answer.vendor)}, {answer.period}", "dim"), f"  {answer.verdict}",
     )  # fmt: skip
     rows: list[tuple[str, str | Text]] = [
         ("Promised", made.target),
-        ("Got", f"{made.attained_says} {answer.so_far}"),
-        ("Budget", Text.assemble(_budget(made.used), f"  {answer.budget}")),
+        ("Attained", f"{made.attained_says} {answer.so_far}"),
+        ("Allowed downtime", Text.assemble(_budget(made.used), f"  {left}{answer.budget}")),
     ]
     if made.owed:
         rows.append(("Owed", str(made.owed)))
@@ -46,7 +48,7 @@ def card(answer: Card, see: Seeing) -> Iterator[RenderableType]:
 
 
 def _budget(used: float) -> Text:
-    """How much of the allowed downtime is gone."""
+    """How much of the allowed downtime is left."""
     gone = min(_CELLS, round(_CELLS * used))
     tone = STYLES["bad" if used > 1 else "warn" if used > 0.75 else "good"]
     return Text.assemble(("▆" * (_CELLS - gone), tone), ("·" * gone, "dim"))
@@ -57,18 +59,22 @@ def promise(answer: PromisePage, see: Seeing) -> Iterator[RenderableType]:
     """The card, how the numbers came about, and the contract's table."""
     yield from card(answer.card, see)
     if answer.steps:
-        yield heading("How it was reckoned")
-        steps = table("What", "How much", "How")
+        yield heading("How it was computed")
+        steps = table("What", "How much", "How", whole=["How much"])
         for each in answer.steps:
             steps.add_row(each.what, each.value, each.how)
         yield indented(steps)
     if answer.card.standing.rows:
-        yield heading("The contract's table")
-        rows = table("Below", "Owed", "Amount", "", right=["Amount"])
+        yield heading("What the contract owes us")
+        rows = table(
+            "Attained below", "Downtime", "Share", "Owed", "Reached",
+            right=["Share", "Owed"], whole=["Downtime", "Reached"],
+        )  # fmt: skip
         for row in answer.card.standing.rows:
-            mark = status("bad", "reached") if row.reached else ""
-            rows.add_row(row.below, row.owed, str(row.money or ""), mark)
+            mark = status("warn", "reached") if row.reached else "no"
+            down = f"more than {lasting(row.from_down)}"
+            rows.add_row(row.below, down, row.owed, str(row.money or ""), mark)
         yield indented(rows)
     if answer.facts:
-        yield heading("The facts behind it")
+        yield heading("The facts")
         yield from (told(each, see) for each in answer.facts)

@@ -43,6 +43,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     outages: Moments
     seen: Moments
+    absent: Moments = []
+    """When it was not there: not declared yet, or no longer. Then the others decide."""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +65,11 @@ def account(
     seen_down = [both(union(each.outages), union(each.seen)) for each in checks]
     seen_up = [without(union(each.seen), union(each.outages)) for each in checks]
     outages = [union(each.outages) for each in checks]
+    absent = [union(each.absent) for each in checks]
     if down_when == "any":
-        down, up, out = _any(seen_down), _all(seen_up), _any(outages)
+        down, up, out = _any(seen_down), _all(seen_up, absent), _any(outages)
     else:
-        down, up, out = _all(seen_down), _any(seen_up), _all(outages)
+        down, up, out = _all(seen_down, absent), _any(seen_up), _all(outages, absent)
     counted = [(start, end) for start, end in out if end - start >= minimum]
     too_short = both(without(down, counted), whole)
     down = both(both(down, counted), whole)
@@ -79,8 +82,32 @@ def _any(sets: Sequence[Moments]) -> Moments:
     return union(stretch for each in sets for stretch in each)
 
 
-def _all(sets: Sequence[Moments]) -> Moments:
-    return reduce(both, sets) if sets else []
+def _all(sets: Sequence[Moments], absent: Sequence[Moments]) -> Moments:
+    """Every moment in all the sets of those that are there, and in one at least."""
+    if not sets:
+        return []
+    told = [union([*each, *away]) for each, away in zip(sets, absent, strict=True)]
+    return both(reduce(both, told), _any(sets))
+
+
+def in_turn(checks: Sequence[Evidence], declared: int, window: Stretch) -> list[Evidence]:
+    """The first so many are declared, and the others were: each was there from its first sheet on.
+
+    Those that are not declared any more were there until their last sheet.
+    """
+    start, end = window
+    return [
+        msgspec.structs.replace(
+            each,
+            absent=union(
+                [
+                    (start, each.seen[0][0] if each.seen else end),
+                    (each.seen[-1][1] if each.seen and index >= declared else end, end),
+                ]
+            ),
+        )
+        for index, each in enumerate(checks)
+    ]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

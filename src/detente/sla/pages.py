@@ -28,13 +28,17 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     vendor: Subject
     period: str  # "November 2026"
     checks: tuple[str, ...]
+    former: tuple[str, ...]  # of these checks: no longer declared
+    failed: str  # "480 of 719 runs" outside outages, or nothing if they were only a few
     standing: Standing
     tone: Tone
     verdict: str
     budget: str
     so_far: str  # "so far", or "final"
     unmeasured_share: float
+    unmeasured_says: str
     days: list[Day]
+    """The days of the period; upon them, in its true length, what was down."""
 
 
 class Promises(msgspec.Struct, frozen=True):
@@ -82,14 +86,39 @@ def _card(found: Reckoning) -> Card:
         vendor=f"vendor:{found.promise.vendor}",
         period=spoken(standing.period.start, found.promise.period, found.promise.timezone),
         checks=found.checks,
+        former=found.former,
+        failed=_failed(found),
         standing=standing,
         tone=standing.tone,
         verdict=standing.verdict,
         budget=standing.budget_says,
         so_far="final" if standing.final else "so far",
         unmeasured_share=standing.unmeasured_share,
-        days=decisions.by_day(found.promise, standing.period, found.made_of),
+        unmeasured_says=share(standing.unmeasured_share),
+        days=_strip(found),
     )
+
+
+def _strip(found: Reckoning) -> list[Day]:
+    """Seconds of downtime do not make a day red: each outage is as long as it was."""
+    down = found.made_of.down
+    days = decisions.by_day(found.promise, found.standing.period, found.made_of)
+    return [
+        *(msgspec.structs.replace(day, tone="good") if day.tone == "bad" else day for day in days),
+        *(
+            Day(start=start, end=end, tone="bad", says=f"{lasting((end - start) / NS)} down")
+            for start, end in down
+        ),
+    ]
+
+
+def share(part: float) -> str:
+    """'12.3%'; never all or nothing unless it is."""
+    if 0 < part < 0.001:
+        return "less than 0.1%"
+    if 0.999 < part < 1:
+        return "more than 99.9%"
+    return f"{100 * part:.1f}%" if 0 < part < 1 else f"{100 * part:.0f}%"
 
 
 def spoken(start: Instant, every: Every, zone: str) -> str:
@@ -135,6 +164,13 @@ def _facts(node: Node, name: str, period: str, outages: list[Outage]) -> list[To
     return [tell(node, each) for each in newest_first]
 
 
+_A_FEW = 0.01  # a network now and then loses a packet
+
+
+def _failed(found: Reckoning) -> str:
+    return f"{found.failed} of {found.runs} runs" if found.failed > _A_FEW * found.runs else ""
+
+
 def steps(card: Card, promise: Promise) -> list[Step]:
     """How the numbers were computed, in the order one would do it by hand."""
     made = card.standing
@@ -157,6 +193,12 @@ def steps(card: Card, promise: Promise) -> list[Step]:
         Step("Allowed downtime", _long(made.allowed), f"(100% − {made.target}) × whole period"),
         Step("Left of it", _long(max(0.0, made.left)), card.budget),
     ]
+    if card.failed:
+        how = "never as often in a row as a check's `falls_after`, so that it counts as up"
+        found.append(Step("Failed outside outages", card.failed, how))
+    if card.former:
+        how = "no longer declared, and what they saw counts; name `checks` to choose others"
+        found.append(Step("Former checks", ", ".join(card.former), how))
     if promise.credits:
         found.append(Step("Owed to us", owed, _owed(promise, made)))
     return found
@@ -191,7 +233,7 @@ def signs(node: Node) -> list[Sign]:
 
 def _sign(node: Node, card: Card) -> Sign | None:
     made, vendor = card.standing, node.title(card.vendor)
-    if not card.checks:
+    if len(card.checks) == len(card.former):
         sentence = f"nothing measures what {vendor} promised: add a check of it under watch"
     elif made.broken:
         sentence = (

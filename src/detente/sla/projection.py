@@ -10,14 +10,17 @@ to sheet, so a quiet month is a handful of rows. The rules:
   part. The tally does not say which runs; this is wrong by less than one sheet.
 - A sheet that does not mention a check expected nothing of it (it runs less often than sheets are
   filed): the check stays seen if it was seen right up to the sheet.
+- A check is forgotten by nobody: whose it was when it last went down is kept, for the time after it
+  is taken out of `detente.yaml`.
 - Time that no sheet covers was not seen: the node was not running.
 """
 
 from __future__ import annotations
 
 from detente.facts.node import Started
-from detente.facts.watch import SheetFiled, Tally
-from detente.kernel.fact import Recorded
+from detente.facts.watch import CameBack, Retired, SheetFiled, Tally, WentDown
+from detente.kernel.clock import NS
+from detente.kernel.fact import Recorded, plain
 from detente.kernel.views import Projection, Rows
 
 _TABLES = """
@@ -28,6 +31,13 @@ create table sla_filed(
   name text not null, place text not null, since integer not null, until integer not null,
   failing integer not null, running integer not null,
   primary key (name, place)) without rowid;
+create table sla_down(
+  name text primary key, since integer not null, until integer) without rowid;
+create table sla_hour(
+  name text not null, hour integer not null, failed integer not null, runs integer not null,
+  primary key (name, hour)) without rowid;
+create table sla_measured(
+  name text primary key, of text not null, environment text not null) without rowid;
 """
 
 _EXTEND = """
@@ -40,6 +50,17 @@ insert into sla_filed values (?, ?, ?, ?, ?, 1) on conflict do update set
   since = excluded.since, until = excluded.until, failing = max(failing, excluded.failing),
   running = 1
 """
+_FELL = "insert or replace into sla_down values (?, ?, null)"
+_ROSE = "update sla_down set until = ? where name = ?"
+_WAS_DOWN = """
+select 1 from sla_down where name = ? and since < ? and (until is null or until > ?)
+"""
+_AN_HOUR = 3600 * NS
+_COUNT = """
+insert into sla_hour values (?, ?, ?, ?) on conflict do update set
+  failed = failed + excluded.failed, runs = runs + excluded.runs
+"""
+_MEASURED = "insert or replace into sla_measured values (?, ?, ?)"
 _AT_REST = "select name from sla_filed where place = ? and until = ? and running"
 
 
@@ -51,6 +72,12 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
                     _see(rows, sheet, name, Tally(expected=0))
             for name, tally in sheet.tallies.items():
                 _see(rows, sheet, name, tally)
+        case WentDown() as fact:
+            rows.execute(_MEASURED, (plain(fact.about), fact.of, fact.environment))
+            rows.execute(_FELL, (plain(fact.about), fact.since))
+        case CameBack() | Retired():
+            since = getattr(recorded.fact, "since", recorded.at)
+            rows.execute(_ROSE, (since, plain(recorded.about)))
         case Started():
             rows.execute("update sla_filed set running = 0")  # nobody knows past the last sheet
         case _:
@@ -60,6 +87,9 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
 def _see(rows: Rows, sheet: SheetFiled, name: str, tally: Tally) -> None:
     told = tally.ok + tally.failed
     failing = sheet.until if tally.failed and not tally.ok else 0
+    if told and not any(True for _ in rows.execute(_WAS_DOWN, (name, sheet.until, sheet.since))):
+        hour = sheet.since // _AN_HOUR * _AN_HOUR
+        rows.execute(_COUNT, (name, hour, tally.failed, told))
     rows.execute(_FILED, (name, sheet.about, sheet.since, sheet.until, failing))
     seen = sheet.until - sheet.since
     if told < tally.expected:
@@ -71,4 +101,6 @@ def _see(rows: Rows, sheet: SheetFiled, name: str, tally: Tally) -> None:
         rows.execute(_BEGIN, (name, sheet.about, sheet.until - seen, sheet.until))
 
 
-seen = Projection("sla", _TABLES, (SheetFiled.name, Started.name), _fold)
+_HEARS = (SheetFiled.name, WentDown.name, CameBack.name, Retired.name, Started.name)
+
+seen = Projection("sla", _TABLES, _HEARS, _fold)

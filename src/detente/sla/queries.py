@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from detente.facts.sla import PromiseBroken
@@ -29,6 +31,11 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     promise: Promise
     checks: tuple[str, ...]
+    former: tuple[str, ...] = ()
+    """Those of the checks that are not declared any more."""
+    failed: int = 0
+    """Runs that failed outside outages, of so many `runs` outside outages."""
+    runs: int = 0
     made_of: Account
     standing: Standing
 
@@ -67,20 +74,63 @@ def reckon(
     """
     now = node.clock.now()
     until = min(now, period.end)
-    checks = checks_of(node, promise)
+    declared = checks_of(node, promise)
+    former = former_checks(node, promise, period.start, until)
+    seen = [
+        evidence(node.rows, check, period.start, until, now, proven=proven)
+        for check in (*declared, *former)
+    ]
     made_of = decisions.account(
-        [evidence(node.rows, check, period.start, until, now, proven=proven) for check in checks],
+        decisions.in_turn(seen, len(declared), (period.start, until)) if former else seen,
         (period.start, until),
         down_when=promise.down_when,
         minimum=round(promise.minimum_outage * NS),
     )
     standing = decisions.stand(promise, period, until, made_of)
-    return Reckoning(name=name, promise=promise, checks=checks, made_of=made_of, standing=standing)
+    failed, runs = outside_outages(node.rows, (*declared, *former), period.start, until)
+    return Reckoning(
+        failed=failed,
+        runs=runs,
+        name=name,
+        promise=promise,
+        checks=(*declared, *former),
+        former=former,
+        made_of=made_of,
+        standing=standing,
+    )
 
 
 def checks_of(node: Node, promise: Promise) -> tuple[str, ...]:
     """What measures the promise: the checks it names, or the vendor's production checks."""
     return promise.checks or node.catalogue.measures_of(f"vendor:{promise.vendor}")
+
+
+def outside_outages(
+    rows: Rows, checks: Sequence[str], start: Instant, end: Instant
+) -> tuple[int, int]:
+    """How many runs failed without there being an outage, of how many."""
+    asked = f"""select coalesce(sum(failed), 0), coalesce(sum(runs), 0) from sla_hour
+      where name in ({",".join("?" * len(checks))}) and hour >= ? and hour < ?"""
+    ((failed, runs),) = rows.execute(asked, (*checks, start, end))
+    return int(failed), int(runs)
+
+
+def former_checks(node: Node, promise: Promise, start: Instant, end: Instant) -> tuple[str, ...]:
+    """What measured the vendor then and is not declared any more: taking it out undoes no outage."""
+    if promise.checks:
+        return ()
+    vendor = f"vendor:{promise.vendor}"
+    return tuple(
+        name
+        for name, environment in node.rows.execute(_FORMER, (vendor, end, start))
+        if name not in node.catalogue.measures and node.catalogue.in_production(vendor, environment)
+    )
+
+
+_FORMER = """
+select name, environment from sla_measured m where of = ?1 and exists
+  (select 1 from sla_seen s where s.name = m.name and s.start < ?2 and s.stop > ?3) order by name
+"""
 
 
 def evidence(

@@ -20,7 +20,7 @@ from detente.kernel.config import loads
 from detente.kernel.fact import Fact, Recorded
 from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger
-from detente.kernel.network import MailServer, NoAnswer, NotReached, Reply
+from detente.kernel.network import MailServer, NoAnswer, NotReached, Reply, Unwelcome
 from detente.kernel.node import Node
 from detente.testing.loop import SimulatedLoop
 from detente.watch.effects import Prober
@@ -123,11 +123,12 @@ class SimulatedNetwork:
         except TimeoutError:
             raise NoAnswer(f"no answer within {timeout:g} s") from None
 
-    async def mail(self, message: EmailMessage, server: MailServer) -> None:
+    async def mail(self, message: EmailMessage, server: MailServer) -> tuple[Unwelcome, ...]:
         await asyncio.sleep(0.01)
         if self.mail_is_down:
             raise NotReached(f"the mail server {server.host} did not take it: connection refused")
         self.mails.append(message)
+        return ()
 
     async def close(self) -> None:
         pass

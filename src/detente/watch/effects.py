@@ -9,10 +9,11 @@ from typing import Protocol
 
 import msgspec
 
+from detente.facts.watch import Retired, SheetFiled
 from detente.kernel import spans
-from detente.kernel.clock import NS, Instant
-from detente.kernel.fact import Fact
-from detente.kernel.ledger import LedgerError
+from detente.kernel.clock import NS, Instant, later
+from detente.kernel.fact import Fact, plain
+from detente.kernel.ledger import LedgerError, Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.watch import decisions
@@ -167,4 +168,44 @@ def _has_checks(node: Node) -> bool:
     return bool(node.settings(Watch).checks)
 
 
-EFFECTS = (Effect("watch", _watch, wanted=_has_checks),)
+async def retire(node: Node) -> None:
+    """Whatever goes on of a check that is not declared any more ends here: nobody would see it end."""
+    checks = node.settings(Watch).checks
+    for span in spans.going_on(node.rows):
+        if span.kind in _OURS and plain(span.about) not in checks:
+            by, key = "detente:watch", f"retired:{span.opened_by}"
+            await node.record(Retired(about=span.about), by=by, key=key)
+
+
+_OURS = ("outage", "warning", "blind")
+
+
+async def expire(node: Node) -> None:
+    """Forget what single runs said long ago. The sheets stay, with their tallies."""
+    gone = later(node.clock.now(), -node.settings(Watch).keep_details)
+    sheets, reader = Query(names=(SheetFiled.name,)), "watch: details"
+    while True:
+        reached = node.ledger.read_by(reader)
+        found = node.ledger.read(sheets, after=reached, limit=_AT_ONCE)
+        old = [each.position for each in found if each.at < gone]
+        if not old:
+            return
+        await node.ledger.expire(old)
+        await node.ledger.append((), by="detente:watch", reader=(reader, old[-1]))
+
+
+_AT_ONCE = 200
+_HOUR = 3600.0
+
+
+async def _keep_house(node: Node) -> None:
+    await retire(node)
+    while True:
+        await expire(node)
+        await asyncio.sleep(_HOUR)
+
+
+EFFECTS = (
+    Effect("watch", _watch, wanted=_has_checks),
+    Effect("watch: keeping house", _keep_house),
+)

@@ -72,7 +72,34 @@ def check_panel(node: Node, about: Subject) -> CheckPage | None:
 
 def signs(node: Node) -> list[Sign]:
     """What is down or cannot be judged, and what is known to answer."""
-    return [*_troubles(node), *_all_well(node)]
+    return [*_troubles(node), *_flawed(node), *_all_well(node)]
+
+
+_MANY = 0.2  # of the last hour's runs
+
+
+def _flawed(node: Node) -> list[Sign]:
+    """Checks that count as up and fail again and again, never often enough in a row."""
+    now = node.clock.now()
+    amiss = {span.about for span in spans.going_on(node.rows) if span.kind in ("outage", "warning")}
+    found = [
+        (name, queries.flaws(node.rows, name, check, later(now, -3600), now))
+        for name, check in node.settings(Watch).checks.items()
+        if f"check:{name}" not in amiss
+    ]
+    return [
+        Sign(
+            tone="warn",
+            about=f"check:{name}",
+            sentence=f"counts as up, and in the last hour {flaws}",
+            href=f"/watch/checks/{name}",
+        )
+        for name, flaws in found
+        if flaws.share > _MANY and flaws.failed >= _SEVERAL
+    ]
+
+
+_SEVERAL = 5  # fewer prove nothing yet
 
 
 def _all_well(node: Node) -> list[Sign]:

@@ -33,6 +33,22 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     last: str
 
 
+class Flaws(msgspec.Struct, frozen=True):
+    """Runs that failed without an outage: never `falls_after` of them in a row."""
+
+    failed: int
+    runs: int
+    in_a_row: int
+
+    @property
+    def share(self) -> float:
+        return self.failed / self.runs if self.runs else 0.0
+
+    def __str__(self) -> str:
+        says = f"{self.failed} of {self.runs} runs failed"
+        return says + (f", never {self.in_a_row} in a row" if self.in_a_row > 1 else "")
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a check stands now, with its last day."""
 
@@ -50,6 +66,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: Instant | None
     median: Seconds | None  # of the last hour's good answers
     outages: list[Span]
+    flaws: Flaws | None  # of the last day, if they were more than a few
     unmeasured: list[tuple[Instant, Instant]]
     parts: list[tuple[Instant, Instant | None, Tone, str]]  # of the last day's bar
     day_start: Instant
@@ -82,6 +99,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         state, since, reason = "cannot tell", latest.until, "nobody has looked since"
     outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
     gaps = unmeasured(node.rows, name, start, now, check.every)
+    found = flaws(node.rows, name, check, start, now)
     return Standing(
         name=name,
         about=about,
@@ -97,6 +115,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         last_seen=latest.until if latest else None,
         median=_median(node.rows, name, later(now, -3600)),
         outages=outages,
+        flaws=found if found.share > _A_FEW else None,
         unmeasured=gaps,
         parts=_parts(outages, gaps),
         day_start=start,
@@ -154,6 +173,30 @@ def seen_between(rows: Rows, name: str, start: Instant, end: Instant) -> list[Se
     """What the sheets of that time said of the check, oldest first."""
     asked = f"{_SEEN} and since >= ? and since < ? order by since"
     return [_seen(row) for row in rows.execute(asked, (name, start, end))]
+
+
+_A_FEW = 0.01  # a network now and then loses a packet
+
+
+def flaws(rows: Rows, name: str, check: Check, start: Instant, end: Instant) -> Flaws:
+    """The runs of [start, end) that failed and were no part of an outage."""
+    failed, runs = _runs(rows, name, start, end)
+    down = spans.overlapping(rows, start, end, kind="outage", about=[f"check:{name}"])
+    for left, right in spans.clip(down, start, end):
+        inside = _runs(rows, name, left, right)
+        failed, runs = failed - inside[0], runs - inside[1]
+    return Flaws(max(0, failed), max(0, runs), check.falls_after)
+
+
+def _runs(rows: Rows, name: str, start: Instant, end: Instant) -> tuple[int, int]:
+    """How many runs failed and how many there were, by the sheets that reach into that time."""
+    asked = """select coalesce(sum(failed), 0), coalesce(sum(ok + failed), 0) from watch_seen
+      where name = ? and since >= ? and since < ? and until > ?"""
+    ((failed, runs),) = rows.execute(asked, (name, later(start, -_LONGEST_SHEET), end, start))
+    return int(failed), int(runs)
+
+
+_LONGEST_SHEET = 3_600.0
 
 
 def unmeasured(

@@ -12,6 +12,8 @@ from msgspec import Meta
 from detente.kernel.catalogue import Catalogue, Measure, Mistake, unknown
 from detente.kernel.config import Address, Duration, Secret, Url
 
+_TIMEOUT = Duration(5)  # where nobody writes one
+
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a good HTTP answer looks like."""
@@ -46,7 +48,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "production"
     )
     every: Annotated[Duration, Meta(description="how often it is asked")] = Duration(30)
-    timeout: Annotated[Duration, Meta(description="how long an answer may take")] = Duration(5)
+    timeout: Annotated[Duration, Meta(description="how long an answer may take")] = _TIMEOUT
     slow_after: Annotated[
         Duration | None, Meta(description="a slower answer counts as a failure")
     ] = None
@@ -99,6 +101,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sheet: Annotated[
         Duration, Meta(description="how much time one sheet of results in the ledger covers")
     ] = Duration(30)
+    keep_details: Annotated[
+        Duration,
+        Meta(description="how long every single run can be looked up; its sheet's counts stay"),
+    ] = Duration(90 * 86_400)
     canaries: Annotated[
         tuple[Address, ...],
         Meta(description="host:port we trust to be up; if all are gone, we are cut off ourselves"),
@@ -122,11 +128,17 @@ def mistakes(watch: Watch, catalogue: Catalogue) -> Iterator[Mistake]:
         yield from _expects(check, here)
         if check.every < 1:
             yield Mistake((*here, "every"), "checks run at most once a second; write 1s or more")
-        if check.timeout > check.every:
+        if check.timeout >= check.every:
             says = (
-                f"timeout {check.timeout} is longer than every {check.every}: checks would overlap"
+                f"timeout {check.timeout} is not shorter than every {check.every}: while nobody"
+                f" answers, runs would overlap and be left out; make timeout {_half(check.every)}"
             )
-            yield Mistake((*here, "every"), says)
+            written = "every" if check.timeout == _TIMEOUT else "timeout"
+            yield Mistake((*here, written), says)
+
+
+def _half(every: Duration) -> Duration:
+    return Duration(int(every) // 2 or 0.5)
 
 
 def _expects(check: Check, here: tuple[str, ...]) -> Iterator[Mistake]:

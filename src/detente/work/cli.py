@@ -41,8 +41,8 @@ def queue(answer: Queue, see: Seeing) -> Iterator[RenderableType]:
     """What waits and what it is worth; how the routes do; where the money stands."""
     if answer.waiting:
         yield Text.assemble(
-            sign("warn"), " ", (f"{counted(len(answer.waiting), 'call')} waiting", "bold"),
-            f": {amounts(answer.at_stake)}" if answer.at_stake else "",
+            sign("warn"), " ", (f"{counted(answer.waiting_calls, 'call')} waiting", "bold"),
+            f": {_at_stake(answer)}" if answer.at_stake else "",
         )  # fmt: skip
         yield Text("")
         yield indented(_waiting(answer.waiting, see))
@@ -52,6 +52,12 @@ def queue(answer: Queue, see: Seeing) -> Iterator[RenderableType]:
     if answer.done_lately:
         yield heading("Parked and done with lately")
         yield indented(_done(answer.done_lately, see))
+
+
+def _at_stake(answer: Queue) -> str:
+    sums = amounts(answer.at_stake)
+    unpriced = f", and {counted(answer.unpriced, 'call')} of unknown worth"
+    return sums + unpriced if answer.unpriced else sums
 
 
 def _waiting(calls: Sequence[Call], see: Seeing) -> Table:
@@ -135,7 +141,8 @@ def _about(it: Call, see: Seeing) -> Iterator[tuple[str, str | Text]]:
         yield "Why", it.reason + (" (the vendor may have it already)" if it.unknown else "")
     if it.attempts:
         yield "Tried", f"{counted(it.attempts + 1, 'time')}"
-    if it.next_at:
-        yield "Next", see.when(it.next_at)
+    if it.next_at and it.state in ("parked", "held"):
+        due = it.next_at <= see.now
+        yield "Next", "as soon as calls go through again" if due else see.when(it.next_at)
     if it.note:
         yield "Note", it.note

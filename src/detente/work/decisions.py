@@ -8,7 +8,6 @@ is parked (or held for a person). Only what is safe to repeat is ever repeated b
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,12 +16,9 @@ import msgspec
 from detente.facts.work import (
     CallCharged,
     CallHeld,
-    CallLost,
     CallParked,
-    CallRefunded,
     CallRefused,
-    CallReleased,
-    CallSettled,
+    CallSentAgain,
     ReplayFailed,
 )
 from detente.kernel.clock import Instant, Seconds, later
@@ -44,6 +40,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     sha256: str
+    caller: str = ""
     state: State
     money: Money | None = None
     reason: str = ""
@@ -100,24 +97,25 @@ def answered(status: int, seconds: Seconds) -> Outcome:
 
 def settle_first(call: Call, outcome: Outcome, *, repeatable: bool) -> list[Fact]:
     """What becomes of a call whose caller is still waiting."""
-    about, route, vendor, worth = call.about, call.route, call.vendor, call.money
     if outcome.accepted:
-        assert outcome.status is not None
-        return [
-            CallCharged(
-                about=about, route=route, vendor=vendor, status=outcome.status,
-                seconds=outcome.seconds, money=worth,
-            )
-        ]  # fmt: skip
+        return [_charged(call, outcome, attempt=1)]
     if outcome.refused:
         assert outcome.status is not None
         return [
             CallRefused(
-                about=about, route=route, vendor=vendor, status=outcome.status,
-                seconds=outcome.seconds, money=worth,
+                about=call.about, route=call.route, vendor=call.vendor, status=outcome.status,
+                seconds=outcome.seconds, money=call.money,
             )
         ]  # fmt: skip
     return park(call, outcome.reason, unknown=outcome.unknown, repeatable=repeatable)
+
+
+def _charged(call: Call, outcome: Outcome, *, attempt: int) -> CallCharged:
+    assert outcome.status is not None
+    return CallCharged(
+        about=call.about, route=call.route, vendor=call.vendor, status=outcome.status,
+        seconds=outcome.seconds, attempt=attempt, money=call.money,
+    )  # fmt: skip
 
 
 def park(call: Call, reason: str, *, unknown: bool, repeatable: bool) -> list[Fact]:
@@ -137,13 +135,7 @@ def settle_replay(
     """What becomes of a parked call that was sent again. `chance` in [0, 1) spreads the waits."""
     attempt = call.attempts + 1
     if outcome.accepted:
-        assert outcome.status is not None
-        return [
-            CallCharged(
-                about=call.about, route=call.route, vendor=call.vendor, status=outcome.status,
-                seconds=outcome.seconds, attempt=attempt + 1, money=call.money,
-            )
-        ]  # fmt: skip
+        return [_charged(call, outcome, attempt=attempt + 1)]
     failed = ReplayFailed(
         about=call.about,
         route=call.route,
@@ -185,13 +177,21 @@ def before_replay(call: Call, *, repeatable: bool) -> list[Fact]:
     """What is written down before a parked call is sent again.
 
     If we die before the answer is on disk, a call that the vendor could not recognise must wait for
-    a person. So it is held first, and whatever the vendor says takes it from there.
+    a person. So that is on disk first, and whatever the vendor says takes it from there.
     """
-    if repeatable:
-        return []
-    return [
-        CallHeld(about=call.about, route=call.route, reason=f"it was sent again; {_LOOK_FIRST}")
-    ]
+    return [] if repeatable else [CallSentAgain(about=call.about, route=call.route)]
+
+
+def stumbled(call: Call, error: Exception) -> list[Fact]:
+    """What becomes of a parked call that we cannot send for a reason nobody foresaw."""
+    reason = f"sending it failed inside Détente ({type(error).__name__}); {_LOOK_FIRST}"
+    return [CallHeld(about=call.about, route=call.route, reason=reason)]
+
+
+def stumbled_first(call: Call, error: Exception, *, repeatable: bool) -> list[Fact]:
+    """The same of a call whose caller still waits. Perhaps the vendor has it."""
+    reason = f"sending it failed inside Détente ({type(error).__name__})"
+    return park(call, reason, unknown=True, repeatable=repeatable)
 
 
 def without_request(call: Call) -> list[Fact]:
@@ -203,6 +203,8 @@ def without_request(call: Call) -> list[Fact]:
 def recover(call: Call, *, repeatable: bool) -> list[Fact]:
     """What becomes of a call that was with the vendor when the node died."""
     reason = "Détente stopped while the vendor had it"
+    if call.parked_at is not None:  # only what a machine must not repeat is written down as sent
+        return [CallHeld(about=call.about, route=call.route, reason=f"{reason}; {_LOOK_FIRST}")]
     return park(call, reason, unknown=True, repeatable=repeatable)
 
 
@@ -230,23 +232,3 @@ def _pointed(document: Any, pointer: str) -> Any:
         counted = isinstance(document, list) and name.isdecimal()  # nothing counts from the end
         document = document[int(name) if counted else name]
     return document
-
-
-def hold(call: Call, reason: str, until: Instant | None) -> Sequence[Fact]:
-    return [CallHeld(about=call.about, route=call.route, reason=reason, until=until)]
-
-
-def retry(call: Call) -> Sequence[Fact]:
-    return [CallReleased(about=call.about, route=call.route)]
-
-
-def settle(call: Call, note: str, reference: str) -> Sequence[Fact]:
-    return [CallSettled(about=call.about, route=call.route, note=note, reference=reference)]
-
-
-def refund(call: Call, note: str, reference: str) -> Sequence[Fact]:
-    return [CallRefunded(about=call.about, route=call.route, note=note, reference=reference)]
-
-
-def give_up(call: Call, note: str) -> Sequence[Fact]:
-    return [CallLost(about=call.about, route=call.route, note=note)]

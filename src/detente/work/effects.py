@@ -20,12 +20,14 @@ from detente.facts.work import (
     BreakerOpened,
     CallCharged,
     CallRefused,
+    CallReleased,
     CallTaken,
     RoutePaused,
     RouteResumed,
 )
-from detente.kernel import spans
+from detente.kernel import masking, spans
 from detente.kernel.clock import NS, Instant, later
+from detente.kernel.config import SecretMissing
 from detente.kernel.fact import Fact, Subject, plain
 from detente.kernel.ledger import LedgerError
 from detente.kernel.network import NoAnswer, NotReached, Reply
@@ -39,6 +41,7 @@ from detente.work.engine.travel import (
     Incoming,
     Outgoing,
     Request,
+    alike,
     end_to_end,
     joined,
     problem,
@@ -50,7 +53,7 @@ from detente.work.settings import Route, Work
 log = logging.getLogger(__name__)
 
 _IDEMPOTENCY = "Idempotency-Key"
-
+_LOOK_EVERY = 5.0  # seconds between two looks at breakers that try again
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_request = msgspec.msgpack.Decoder(Request).decode
@@ -73,6 +76,7 @@ class Desk:
         self._known = node.ledger.head()  # levers pulled from here on are followed
         self._changes: asyncio.Queue[tuple[str, Change]] = asyncio.Queue()
         self._stirred = asyncio.Event()
+        self._newest = (0, 0.0)  # a moment the ledger has reached, and when on the loop's clock
 
     # -- taking calls ------------------------------------------------------------------------
 
@@ -85,7 +89,11 @@ class Desk:
         if not stays_below(incoming.path):
             return problem(400, "the path leads out of the route; write it without `.` and `..`")
         if incoming.method not in route.park:
-            return await self._pass_on(route, incoming)
+            try:
+                return await self._pass_on(route, incoming)
+            except Exception:  # whatever one call does, the gateway stays
+                log.exception("a call for %s could not be answered", incoming.route)
+                return problem(500, _OUR_FAULT)
         incoming = readable(incoming)
         key = incoming.header(route.idempotency or _IDEMPOTENCY) or self._new_id()
         asked = (incoming.route, key)
@@ -104,6 +112,9 @@ class Desk:
             log.error("a call for %s was turned away: %s", incoming.route, error)
             says = "nothing was sent and nothing was kept, because it could not be written down"
             return problem(503, f"{says}: {error}", retry_after=5)
+        except Exception:  # whatever one call does, the gateway stays
+            log.exception("a call for %s could not be answered", incoming.route)
+            return problem(500, _OUR_FAULT)
 
     async def _take(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         about = f"call:{self._new_id()}"
@@ -113,8 +124,9 @@ class Desk:
             vendor=f"vendor:{route.vendor}",
             key=key,
             method=incoming.method,
-            path=incoming.path,
+            path=masking.address(incoming.path, self.work.masked),
             sha256=hashlib.sha256(incoming.body).hexdigest(),
+            caller=_caller(incoming, key),
             money=decisions.worth(incoming.body, route.money),
         )
         request = _kept(route, incoming)
@@ -127,10 +139,21 @@ class Desk:
         if receipt.repeated:
             return self._again(route, incoming, key)
         call = _call(taken, receipt.first, self.node.clock.now())
+        try:
+            return await self._send_first(route, call, request)
+        except Exception as error:  # it is on disk, and nobody knows how far it came
+            log.exception("%s could not be sent", call.about)
+            facts = decisions.stumbled_first(call, error, repeatable=_repeatable(route))
+            await self._write_down(facts, call, f"stumbled:{about}", wait=False)
+            self._stirred.set()
+            return self._accepted(route, call)
+
+    async def _send_first(self, route: Route, call: Call, request: Request) -> Outgoing:
+        """Send a call that is on disk while its caller waits."""
         outcome, reply = await self._send(route, call, request)
         facts = decisions.settle_first(call, outcome, repeatable=_repeatable(route))
         kept = {0: _pack(reply)} if isinstance(facts[0], CallCharged | CallRefused) else None
-        await self._write_down(facts, call, f"first:{about}", kept, wait=False)
+        await self._write_down(facts, call, f"first:{call.about}", kept, wait=False)
         if kept and reply:
             return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
         self._stirred.set()
@@ -139,8 +162,8 @@ class Desk:
     async def _same(self, incoming: Incoming, key: str, first: Outgoing) -> Outgoing:
         """A second request under a key whose first is being answered gets the first's answer."""
         call = queries.by_key(self.node.rows, incoming.route, key)
-        if call is not None and not _same_request(call, incoming):
-            return problem(422, _OTHER_REQUEST)
+        if call is not None and (wrong := self._differs(call, incoming)):
+            return problem(422, wrong)
         return first
 
     def _again(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
@@ -148,8 +171,8 @@ class Desk:
         call = queries.by_key(self.node.rows, incoming.route, key)
         if call is None:
             raise LedgerError("the call is on disk, but the views have not read it yet")
-        if not _same_request(call, incoming):
-            return problem(422, _OTHER_REQUEST)
+        if wrong := self._differs(call, incoming):
+            return problem(422, wrong)
         if call.parked_at is not None or call.answer is None:
             return self._accepted(route, call)
         kept = self.node.ledger.attachment(call.answer)
@@ -158,6 +181,14 @@ class Desk:
         reply = _unpack_reply(kept)
         headers = (*end_to_end(reply.headers), ("Idempotent-Replayed", "true"))
         return Outgoing(reply.status, headers, reply.body)
+
+    def _differs(self, call: Call, incoming: Incoming) -> str | None:
+        """Why that is not the same request of the same caller, if it is not."""
+        sha256 = hashlib.sha256(incoming.body).hexdigest()
+        path = masking.address(incoming.path, self.work.masked)
+        if (call.sha256, call.method, call.path) != (sha256, incoming.method, path):
+            return _OTHER_REQUEST
+        return None if call.caller == _caller(incoming, call.key) else _OTHER_CALLER
 
     def _accepted(self, route: Route, call: Call) -> Outgoing:
         told = {
@@ -184,7 +215,8 @@ class Desk:
     ) -> tuple[Outcome, Reply | None]:
         named = ((route.idempotency, call.key),) if route.idempotency else ()
         sealed = Request((*request.headers, *named), request.body)
-        again = Incoming(call.route, call.method, call.path, sealed.headers, request.body)
+        path = request.path or call.path  # requests of former days have it in the fact alone
+        again = Incoming(call.route, call.method, path, sealed.headers, request.body)
         self.at_vendor.add(call.about)
         try:
             return await self._transmit(route, again, sealed)
@@ -195,6 +227,10 @@ class Desk:
         self, route: Route, incoming: Incoming, request: Request
     ) -> tuple[Outcome, Reply | None]:
         """Through the breaker, over the network, once."""
+        try:
+            secrets = {name: secret.reveal() for name, secret in route.secret_headers.items()}
+        except SecretMissing as missing:
+            return Outcome(status=None, seconds=0, reason=f"not sent: {missing}"), None
         breaker = self.breakers[incoming.route]
         permit = breaker.ask()
         if permit is None:
@@ -204,11 +240,7 @@ class Desk:
             return Outcome(status=None, seconds=0, reason=reason, kept_back=True), None
         loop = asyncio.get_running_loop()
         start = loop.time()
-        headers = {
-            **joined(request.headers),
-            **route.headers,
-            **{name: secret.reveal() for name, secret in route.secret_headers.items()},
-        }
+        headers = {**joined(request.headers), **route.headers, **secrets}
         try:
             reply = await self.node.network.call(
                 incoming.method,
@@ -239,7 +271,7 @@ class Desk:
         route = self.work.routes[name]
         successes = 0
         while True:
-            call = queries.next_due(self.node.rows, name, self.node.clock.now())
+            call = queries.next_due(self.node.rows, name, self._now())
             if call is None or call.about in self.at_vendor or self._just_decided(call):
                 await self._until_due(name)
                 continue
@@ -258,38 +290,43 @@ class Desk:
         try:
             request = _unpack_request(kept or b"")
         except msgspec.MsgspecError:
-            await self._write_down(decisions.without_request(call), call, None)
+            await self._write_down(decisions.without_request(call), call)
             return False
         self.at_vendor.add(call.about)
         try:
             return await self._replay(route, call, request)
+        except Exception as error:  # whatever one call does, the others go on
+            log.exception("%s could not be sent again", call.about)
+            await self._write_down(decisions.stumbled(call, error), call)
+            return False
         finally:
             self.at_vendor.discard(call.about)
 
     async def _replay(self, route: Route, call: Call, request: Request) -> bool:
         before = decisions.before_replay(call, repeatable=_repeatable(route))
-        await self._write_down(before, call, None)
+        await self._write_down(before, call)
         outcome, reply = await self._send(route, call, request)
         if outcome.kept_back:  # the breaker or a pause came between: nothing happened
-            await self._write_down(decisions.retry(call) if before else (), call, None)
+            back = [CallReleased(about=call.about, route=call.route)] if before else []
+            await self._write_down(back, call)
             return False
         facts = decisions.settle_replay(
             call,
             outcome,
             route.replay,
             repeatable=_repeatable(route),
-            now=self.node.clock.now(),
+            now=self._now(),
             chance=self.node.chance.random(),
         )
         kept_reply = {0: _pack(reply)} if reply and isinstance(facts[0], CallCharged) else None
-        await self._write_down(facts, call, None, kept_reply)
+        await self._write_down(facts, call, attach=kept_reply)
         return outcome.accepted
 
     async def _write_down(
         self,
         facts: Sequence[Fact],
         call: Call,
-        key: str | None,
+        key: str | None = None,
         attach: Mapping[int, bytes] | None = None,
         *,
         wait: bool = True,
@@ -348,8 +385,21 @@ class Desk:
 
     async def _until_due(self, name: str) -> None:
         at = queries.next_due_at(self.node.rows, name)
-        wait = 3600.0 if at is None else max(0.05, (at - self.node.clock.now()) / NS)
+        wait = 3600.0 if at is None else max(0.05, (at - self._now()) / NS)
         await self._stir(wait)
+
+    def _now(self) -> Instant:
+        """The time the queue goes by: no waiting call must wait for a clock that was put back.
+
+        Where the ledger is ahead of the clock, time goes on from the ledger's newest fact.
+        """
+        loop = asyncio.get_running_loop().time()
+        at, seen = self._newest
+        reached = at + round((loop - seen) * NS)
+        for newest in self.node.ledger.read(backwards=True, limit=1):
+            if newest.at > reached:
+                self._newest, reached = (newest.at, loop), newest.at
+        return max(self.node.clock.now(), reached)
 
     async def _stir(self, seconds: float) -> None:
         """Wait, or less if something changed."""
@@ -367,7 +417,13 @@ class Desk:
         for call in queries.unfinished(self.node.rows):
             repeatable = _repeatable(self.work.routes.get(call.route))
             facts = decisions.recover(call, repeatable=repeatable)
-            await self.node.record(*facts, by="detente:work", key=f"recover:{call.about}")
+            await self.node.record(
+                *facts, by="detente:work", key=f"recover:{call.request}:{call.changed_at}"
+            )
+        for span in _retired(self.node):
+            closed = _no_route_any_more(self.node, span)
+            key = f"retired:{span.opened_by}"
+            await self.node.record(*closed, by="detente:work", key=key)
         for name, breaker in self.breakers.items():
             if spans.is_open(self.node.rows, "pause", f"route:{name}"):
                 breaker.hold_open("the route is paused")
@@ -396,6 +452,42 @@ class Desk:
             if f"vendor:{route.vendor}" == vendor and breaker.snapshot().state == "open":
                 breaker.hold_open("its check came back")
                 breaker.release()
+
+    async def look_after_breakers(self) -> None:
+        """Close breakers that no call will close, because there is none to send."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            for name, route in self.work.routes.items():
+                reason = self._vouches(name, route)
+                if reason is not None:
+                    self.breakers[name].vouch(reason)
+
+    def _vouches(self, name: str, route: Route) -> str | None:
+        """Why a breaker that tries again may close without another call, or None.
+
+        Nothing must be left to send: otherwise calls tell. Then a good probe is enough; so is a
+        check that finds the vendor well for as long as calls count. Without anybody who knows, it
+        is tried again after the longest wait. A vendor whose check fails is left alone.
+        """
+        now = self.breakers[name].snapshot()
+        if now.state != "half-open" or now.in_flight:
+            return None
+        if queries.is_waiting_to_be_sent(self.node.rows, name):
+            return None
+        if now.good_probes:
+            return "the last call came back well and nothing waits to be sent"
+        checks = [
+            f"check:{each}" for each in self.node.catalogue.measures_of(f"vendor:{route.vendor}")
+        ]
+        going = {(each.kind, each.about) for each in spans.going_on(self.node.rows)}
+        quiet = asyncio.get_running_loop().time() - now.since
+        if any(("outage", each) in going for each in checks):
+            return None
+        if any(("blind", each) not in going for each in checks):
+            well = quiet >= route.breaker.window
+            return "its check answers and nothing waits to be sent" if well else None
+        tried = quiet >= route.breaker.open_for_at_most
+        return "nobody has called since" if tried else None
 
     async def note_breakers(self) -> None:
         """Write down every change of a breaker, in order."""
@@ -471,9 +563,27 @@ def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact 
             about=about, vendor=vendor, reason=change.reason, parks=bool(route.park)
         )
     if change.after == "closed" and going:
-        lasted = going[0].seconds(node.clock.now())
-        return BreakerClosed(about=about, vendor=vendor, lasted=lasted)
+        lasted = max(0.0, going[0].seconds(node.clock.now()))
+        return BreakerClosed(about=about, vendor=vendor, lasted=lasted, reason=change.reason)
     return None  # probing, or open again after a probe: still the same outage of the route
+
+
+def _retired(node: Node) -> list[spans.Span]:
+    """Breakers that are open on routes which are not declared any more: nothing would close them."""
+    routes = node.settings(Work).routes
+    return [
+        each for each in spans.going_on(node.rows, "breaker") if plain(each.about) not in routes
+    ]
+
+
+def _no_route_any_more(node: Node, span: spans.Span) -> list[Fact]:
+    opened = node.ledger.read(after=span.opened_by - 1, until=span.opened_by)
+    lasted = span.seconds(node.clock.now())
+    return [
+        BreakerClosed(about=span.about, vendor=each.fact.vendor, lasted=lasted, retired=True)
+        for each in opened
+        if isinstance(each.fact, BreakerOpened)
+    ]
 
 
 def _set_by(route: Route) -> tuple[str, ...]:
@@ -482,9 +592,19 @@ def _set_by(route: Route) -> tuple[str, ...]:
 
 def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] | None = None) -> Request:
     """The request less what belongs to one connection and what the route sets itself."""
-    named = {name.lower() for name in (_set_by(route) if set_by is None else set_by)}
-    others = [(name, value) for name, value in incoming.headers if name.lower() not in named]
-    return Request(end_to_end(others), incoming.body)
+    named = {alike(name) for name in (_set_by(route) if set_by is None else set_by)}
+    return Request(end_to_end(incoming.headers, without=named), incoming.body, incoming.path)
+
+
+def _caller(incoming: Incoming, key: str) -> str:
+    """Who asks, as far as they say. With the key in it, so that nobody is known across calls."""
+    said = [
+        value for name, value in incoming.headers if name.lower() in ("authorization", "cookie")
+    ]
+    return hashlib.sha256("\n".join((key, *said)).encode()).hexdigest() if said else ""
+
+
+_OUR_FAULT = "Détente itself failed at this; its log says more"
 
 
 def _call(taken: CallTaken, position: int, now: Instant) -> Call:
@@ -497,17 +617,13 @@ def _call(taken: CallTaken, position: int, now: Instant) -> Call:
         method=taken.method,
         path=taken.path,
         sha256=taken.sha256,
+        caller=taken.caller,
         state="taken",
         money=taken.money,
         taken_at=now,
         changed_at=now,
         request=position,
     )
-
-
-def _same_request(call: Call, incoming: Incoming) -> bool:
-    sha256 = hashlib.sha256(incoming.body).hexdigest()
-    return (call.sha256, call.method, call.path) == (sha256, incoming.method, incoming.path)
 
 
 def _answered_long_ago(call: Call) -> Outgoing:
@@ -527,6 +643,9 @@ def _repeatable(route: Route | None) -> bool:
 
 _OTHER_REQUEST = (
     "this idempotency key was used for another request; use a new key for a new request"
+)
+_OTHER_CALLER = (
+    "this idempotency key was used by another caller, and the answer is theirs; use a new key"
 )
 
 
@@ -550,6 +669,7 @@ async def _stand(node: Node) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(desk.follow_facts())
             group.create_task(desk.note_breakers())
+            group.create_task(desk.look_after_breakers())
             group.create_task(desk.forget())
             for name in desk.work.routes:
                 group.create_task(desk.replay_route(name))
@@ -560,7 +680,8 @@ async def _stand(node: Node) -> None:
 
 
 def _has_routes(node: Node) -> bool:
-    return bool(node.settings(Work).routes) or bool(queries.unfinished(node.rows))
+    taken_up = queries.unfinished(node.rows) or _retired(node)
+    return bool(node.settings(Work).routes or taken_up)
 
 
 EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)

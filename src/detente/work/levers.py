@@ -8,7 +8,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.facts.work import RoutePaused, RouteResumed
+from detente.facts.work import (
+    CallHeld,
+    CallLost,
+    CallRefunded,
+    CallReleased,
+    CallSettled,
+    RoutePaused,
+    RouteResumed,
+)
 from detente.kernel import spans
 from detente.kernel.clock import Instant, later
 from detente.kernel.fact import Fact, Subject, plain
@@ -52,6 +60,8 @@ class Why(msgspec.Struct, frozen=True):
 
 def _waiting_call(node: Node, pull: Pull) -> Call:
     call = queries.call_or_not_found(node.rows, pull.about)
+    if call.state == "taken":
+        raise Refused("It is with the vendor this very moment; look again in a few seconds.")
     if call.state not in decisions.WAITING:
         raise Refused(f"This call is {call.state} already; there is nothing left to decide.")
     desk = node.part(Desk)
@@ -69,8 +79,11 @@ def _needed(text: str, what: str) -> str:
 def _hold(node: Node, pull: Pull) -> list[Fact]:
     form: Hold = pull.form
     call = _waiting_call(node, pull)
+    if call.state == "held":
+        raise Refused(f"It is held already: {call.reason}. Retry it, or settle it by hand.")
     until: Instant | None = None if form.hours is None else later(pull.at, form.hours * 3600)
-    return list(decisions.hold(call, _needed(form.reason, "why it waits"), until))
+    reason = _needed(form.reason, "why it waits")
+    return [CallHeld(about=call.about, route=call.route, reason=reason, until=until)]
 
 
 def _retry(node: Node, pull: Pull) -> list[Fact]:
@@ -80,31 +93,36 @@ def _retry(node: Node, pull: Pull) -> list[Fact]:
             f"The route {call.route} is no longer declared, so nobody would send it. Declare it"
             " again, or settle the call by hand."
         )
-    return list(decisions.retry(call))
+    return [CallReleased(about=call.about, route=call.route)]
 
 
 def _settle(node: Node, pull: Pull) -> list[Fact]:
-    note = _needed(pull.form.note, "how it was done")
-    return list(decisions.settle(_waiting_call(node, pull), note, pull.form.reference.strip()))
+    note, reference = _needed(pull.form.note, "how it was done"), pull.form.reference.strip()
+    call = _waiting_call(node, pull)
+    return [CallSettled(about=call.about, route=call.route, note=note, reference=reference)]
 
 
 def _refund(node: Node, pull: Pull) -> list[Fact]:
     call = queries.call_or_not_found(node.rows, pull.about)
     if call.state not in ("charged", "settled"):
         raise Refused(f"Only what was paid can be refunded; this call is {call.state}.")
-    note = _needed(pull.form.note, "why the money went back")
-    return list(decisions.refund(call, note, pull.form.reference.strip()))
+    note, reference = (
+        _needed(pull.form.note, "why the money went back"),
+        pull.form.reference.strip(),
+    )
+    return [CallRefunded(about=call.about, route=call.route, note=note, reference=reference)]
 
 
 def _give_up(node: Node, pull: Pull) -> list[Fact]:
-    reason = _needed(pull.form.reason, "why it is given up")
-    return list(decisions.give_up(_waiting_call(node, pull), reason))
+    note = _needed(pull.form.reason, "why it is given up")
+    call = _waiting_call(node, pull)
+    return [CallLost(about=call.about, route=call.route, note=note)]
 
 
 def _pause(node: Node, pull: Pull) -> list[Fact]:
     route = node.settings(Work).routes.get(plain(pull.about))
     if route is None:
-        raise NotFound(f"there is no route {plain(pull.about)}")
+        raise NotFound(f"There is no route {plain(pull.about)}; /work lists those declared.")
     if spans.is_open(node.rows, "pause", pull.about):
         raise Refused("The route is paused already.")
     reason = _needed(pull.form.reason, "why it is paused")
@@ -113,15 +131,17 @@ def _pause(node: Node, pull: Pull) -> list[Fact]:
 
 def _resume(node: Node, pull: Pull) -> list[Fact]:
     route = node.settings(Work).routes.get(plain(pull.about))
-    if route is None or not spans.is_open(node.rows, "pause", pull.about):
+    if route is None:
+        raise NotFound(f"There is no route {plain(pull.about)}; /work lists those declared.")
+    if not spans.is_open(node.rows, "pause", pull.about):
         raise Refused("The route is not paused.")
     return [RouteResumed(about=pull.about, vendor=f"vendor:{route.vendor}")]
 
 
 def _in_state(*states: str) -> Callable[[Node, Subject], bool]:
     def offered(node: Node, about: Subject) -> bool:
-        call = queries.call(node.rows, about)
-        return call is not None and call.state in states
+        found = queries.meant(node.rows, about)
+        return len(found) == 1 and found[0].state in states
 
     return offered
 

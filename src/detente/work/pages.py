@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from contextlib import suppress
 
 import msgspec
 
-from detente.kernel import spans
+from detente.kernel import masking, spans
+from detente.kernel.config import SecretMissing
 from detente.kernel.faces import Told, tell
 from detente.kernel.fact import Subject, plain
 from detente.kernel.ledger import Query
@@ -17,7 +17,7 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.work import queries
 from detente.work.decisions import Call, State
-from detente.work.engine.travel import Request, shown
+from detente.work.engine.travel import Request
 from detente.work.queries import Reason, Sum, Waiting
 from detente.work.settings import Work
 
@@ -31,6 +31,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason]  # why the others are parked
     books: list[Sum]
     at_stake: tuple[Money, ...]
+    unpriced: int  # waiting calls of which nobody knows what they are worth
     routes: list[RouteState]
     done_lately: list[Call]
 
@@ -40,7 +41,7 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True):
 
     about: Subject
     vendor: Subject
-    state: str  # open for business, stopped, paused, trying
+    state: str  # calls go through, stopped waiting, paused
     tone: str
     reason: str
     waiting: int
@@ -74,6 +75,7 @@ def queue(node: Node, _ask: Ask) -> Queue:
         reasons=queries.reasons(node.rows),
         waiting_calls=sum(each.calls for each in all_waiting),
         at_stake=total(amount for each in all_waiting for amount in each.money),
+        unpriced=sum(each.unpriced for each in all_waiting),
         routes=[_route_state(node, name) for name in node.settings(Work).routes],
         done_lately=_done_lately(node),
     )
@@ -94,7 +96,7 @@ def _route_state(node: Node, name: str) -> RouteState:
     elif "breaker" in going:
         state, tone, reason = "stopped waiting", "bad", going["breaker"].says
     else:
-        state, tone, reason = "open", "good", "calls go through"
+        state, tone, reason = "calls go through", "good", ""
     count = queries.waiting_by_route(node.rows).get(name, Waiting()).calls
     vendor = f"vendor:{node.settings(Work).routes[name].vendor}"
     return RouteState(
@@ -108,59 +110,30 @@ def one_call(node: Node, ask: Ask) -> CallPage:
 
 def _call_page(node: Node, about: Subject) -> CallPage:
     call = queries.call_or_not_found(node.rows, about)
+    about = call.about  # people may have named it by its end
     kept = node.ledger.attachment(call.request)
     request = msgspec.msgpack.decode(kept, type=Request) if kept else None
     kept_answer = node.ledger.attachment(call.answer) if call.answer else None
     answer = msgspec.msgpack.decode(kept_answer, type=Reply).body if kept_answer else None
-    mask = node.settings(Work).mask
+    work = node.settings(Work)
+    secrets = _secrets(work, call.route)
     return CallPage(
         call=call,
         history=[tell(node, each) for each in node.ledger.read(Query(subjects=(about,)))],
-        request=masked(request.body, mask) if request else None,
-        headers=shown(dict(request.headers)) if request else {},
-        answer=masked(answer, mask) if answer else None,
+        request=masking.body(request.body, work.masked, secrets) if request else None,
+        headers=masking.headers(request.headers, work.masked, secrets) if request else {},
+        answer=masking.body(answer, work.masked, secrets) if answer else None,
     )
 
 
-# Fields that hold what nobody but the vendor needs to see (PCI DSS 3.4 for card numbers).
-_MASKED = frozenset(
-    {
-        "card", "card_number", "cardnumber", "number", "pan", "cvc", "cvv", "cvv2", "iban", "account",
-        "token", "password", "secret", "authorization", "api_key", "apikey", "pin", "ssn",
-    }
-)  # fmt: skip
-
-
-def masked(body: bytes, more: tuple[str, ...] = ()) -> str:
-    """The body as text with secret fields blanked; what is not JSON is shown only by its size."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return f"({len(body)} bytes, not JSON)"
-    hidden = _MASKED | {name.lower() for name in more}
-    return json.dumps(_mask(document, hidden), indent=2, ensure_ascii=False)
-
-
-def _mask(value: Any, hidden: frozenset[str]) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: "•••" if key.lower().replace("-", "_") in hidden else _mask(each, hidden)
-            for key, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_mask(each, hidden) for each in value]
-    if isinstance(value, str | int) and _looks_like_a_card(str(value)):
-        return "•••" + str(value)[-4:]
-    return value
-
-
-def _looks_like_a_card(text: str) -> bool:
-    """13 to 19 digits that pass the Luhn check (ISO/IEC 7812-1)."""
-    digits = [int(each) for each in text.replace(" ", "").replace("-", "") if each.isdigit()]
-    if not 13 <= len(digits) <= 19 or len(digits) != len(text.replace(" ", "").replace("-", "")):
-        return False
-    doubled = (sum(divmod(2 * each, 10)) for each in digits[-2::-2])
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+def _secrets(work: Work, route: str) -> list[str]:
+    """Our own keys of that route, in case the vendor says them back to us."""
+    declared = work.routes[route].secret_headers.values() if route in work.routes else ()
+    found = []
+    for secret in declared:
+        with suppress(SecretMissing):  # then nobody could say it back
+            found.append(secret.reveal())
+    return found
 
 
 # -- signs on Now ------------------------------------------------------------------------------
@@ -172,7 +145,7 @@ def signs(node: Node) -> list[Sign]:
     routes = node.settings(Work).routes
     for name in routes:
         state = _route_state(node, name)
-        if state.state != "open" or name in waiting:
+        if state.tone != "good" or name in waiting:
             found.append(_route_sign(node, state, waiting.get(name, Waiting())))
     return [*found, *(_stray_sign(name, waiting[name]) for name in waiting if name not in routes)]
 
@@ -194,9 +167,7 @@ def _route_sign(node: Node, state: RouteState, waiting: Waiting) -> Sign:
     going = [span for span in spans.going_on(node.rows) if span.about == state.about]
     plural = "call waits" if state.waiting == 1 else "calls wait"
     parked = f"{state.waiting} {plural} to be passed on" if state.waiting else ""
-    sentence = "; ".join(
-        part for part in ("" if state.state == "open" else state.reason, parked) if part
-    )
+    sentence = "; ".join(part for part in (state.reason, parked) if part)
     return Sign(
         tone="warn",
         about=state.about,

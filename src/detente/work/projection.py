@@ -10,6 +10,7 @@ from detente.facts.work import (
     CallRefunded,
     CallRefused,
     CallReleased,
+    CallSentAgain,
     CallSettled,
     CallTaken,
     ReplayFailed,
@@ -20,7 +21,7 @@ from detente.kernel.views import Projection, Rows
 _TABLES = """
 create table work_call(
   about text primary key, route text not null, vendor text not null, key text not null,
-  method text not null, path text not null, sha256 text not null, state text not null,
+  method text not null, path text not null, sha256 text not null, caller text not null, state text not null,
   minor integer, currency text, reason text not null default '', unknown integer not null default 0,
   attempts integer not null default 0, taken_at integer not null, parked_at integer,
   next_at integer, changed_at integer not null, request integer not null, answer integer,
@@ -28,7 +29,29 @@ create table work_call(
 ) without rowid;
 create unique index work_call_key on work_call(route, key);
 create index work_call_waiting on work_call(route, state, next_at);
-create index work_call_changed on work_call(changed_at);
+create index work_call_changed on work_call(changed_at, about);
+create index work_call_state on work_call(state, changed_at);
+create index work_call_open on work_call(taken_at) where state in ('parked', 'held');
+create index work_call_open_sum on work_call(route, currency, taken_at, minor)
+  where state in ('parked', 'held');
+create table work_sum(
+  vendor text not null, route text not null, state text not null, currency text not null,
+  calls integer not null, minor integer not null,
+  primary key (vendor, route, state, currency)
+) without rowid;
+create trigger work_call_taken after insert on work_call begin
+  insert into work_sum values (
+    new.vendor, new.route, new.state, coalesce(new.currency, ''), 1, coalesce(new.minor, 0))
+  on conflict do update set calls = calls + 1, minor = minor + excluded.minor;
+end;
+create trigger work_call_moved after update of state on work_call when old.state <> new.state begin
+  update work_sum set calls = calls - 1, minor = minor - coalesce(old.minor, 0)
+  where vendor = old.vendor and route = old.route and state = old.state
+    and currency = coalesce(old.currency, '');
+  insert into work_sum values (
+    new.vendor, new.route, new.state, coalesce(new.currency, ''), 1, coalesce(new.minor, 0))
+  on conflict do update set calls = calls + 1, minor = minor + excluded.minor;
+end;
 """
 
 
@@ -37,12 +60,12 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         case CallTaken() as fact:
             worth = (fact.money.minor, fact.money.currency) if fact.money else (None, None)
             rows.execute(
-                "insert or ignore into work_call(about, route, vendor, key, method, path, sha256,"
+                "insert into work_call(about, route, vendor, key, method, path, sha256, caller,"
                 " state, minor, currency, taken_at, changed_at, request)"
-                " values (?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, ?, ?, ?)",
+                " values (?, ?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, ?, ?, ?) on conflict do nothing",
                 (
                     fact.about, fact.route, fact.vendor, fact.key, fact.method, fact.path,
-                    fact.sha256, *worth, recorded.at, recorded.at, recorded.position,
+                    fact.sha256, fact.caller, *worth, recorded.at, recorded.at, recorded.position,
                 ),
             )  # fmt: skip
         case CallCharged() as fact:
@@ -50,22 +73,17 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         case CallRefused() as fact:
             _move(rows, recorded, "refused", status=fact.status, answer=recorded.position)
         case CallParked() as fact:
-            now = recorded.at
-            doubt = int(fact.unknown)
             _move(
-                rows,
-                recorded,
-                "parked",
-                reason=fact.reason,
-                unknown=doubt,
-                parked_at=now,
-                next_at=now,
-            )
+                rows, recorded, "parked", reason=fact.reason, unknown=int(fact.unknown),
+                parked_at=recorded.at, next_at=recorded.at,
+            )  # fmt: skip
         case ReplayFailed() as fact:
             _move(
                 rows, recorded, "parked", reason=fact.reason, attempts=fact.attempt,
                 unknown=int(fact.unknown), next_at=fact.next_at,
             )  # fmt: skip
+        case CallSentAgain():
+            _move(rows, recorded, "taken", unknown=1)
         case CallHeld() as fact:
             _move(rows, recorded, "held", reason=fact.reason, next_at=fact.until)
         case CallReleased():
@@ -80,10 +98,13 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
             pass
 
 
+_OPEN = ("taken", "parked", "held")
+
+
 def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None:
     """What was decided for good stays so: nothing puts a finished call back in line."""
     columns |= {"state": state, "changed_at": recorded.at}
-    if_open = " and state in ('taken', 'parked', 'held')" if state in ("parked", "held") else ""
+    if_open = " and state in ('taken', 'parked', 'held')" if state in _OPEN else ""
     assignments = ", ".join(f"{column} = ?" for column in columns)
     rows.execute(
         f"update work_call set {assignments} where about = ?{if_open}",
@@ -93,7 +114,7 @@ def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None
 
 _HEARS = (
     CallTaken, CallCharged, CallRefused, CallParked, ReplayFailed, CallHeld, CallReleased,
-    CallSettled, CallRefunded, CallLost,
+    CallSentAgain, CallSettled, CallRefunded, CallLost,
 )  # fmt: skip
 
-calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=2)
+calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=3)

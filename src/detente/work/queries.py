@@ -13,10 +13,12 @@ from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
 from detente.work.decisions import WAITING, Call, State
 
-_COLUMNS = """
-select about, route, vendor, key, method, path, sha256, state, minor, currency, reason, unknown,
-  attempts, taken_at, parked_at, next_at, changed_at, request, answer, status, note from work_call
-"""
+_NAMES = (
+    "about", "route", "vendor", "key", "method", "path", "sha256", "caller", "state", "minor",
+    "currency", "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at",
+    "request", "answer", "status", "note",
+)  # fmt: skip
+_COLUMNS = f"select {', '.join(_NAMES)} from work_call"
 
 
 class Sum(msgspec.Struct, frozen=True):
@@ -33,11 +35,25 @@ def call(rows: Rows, about: Subject) -> Call | None:
 
 
 def call_or_not_found(rows: Rows, about: Subject) -> Call:
-    """That call; NotFound if there is none."""
-    found = call(rows, about)
-    if found is None:
-        raise NotFound(f"there is no call {plain(about)}")
-    return found
+    """That call, named in full or by its last signs; NotFound if there is none."""
+    found = meant(rows, about)
+    if not found:
+        raise NotFound(f"There is no call {plain(about)}; /work lists those that wait.")
+    if len(found) > 1:
+        raise NotFound(f"More than one call ends in {plain(about)}; write more of its number.")
+    return found[0]
+
+
+_ENOUGH = 4  # people read a call as "…d6aac5": that many of its last signs are enough
+
+
+def meant(rows: Rows, about: Subject) -> list[Call]:
+    """The call of that name, or those whose names end so."""
+    exact = call(rows, about)
+    if exact is not None or len(plain(about)) < _ENOUGH:
+        return [] if exact is None else [exact]
+    asked = f"{_COLUMNS} where substr(about, -length(?1)) = ?1 limit 2"
+    return _all(rows, asked, (plain(about),))
 
 
 def by_key(rows: Rows, route: str, key: str) -> Call | None:
@@ -68,7 +84,8 @@ def waiting(
     rows: Rows, *, vendor: Subject | None = None, route: str | None = None, limit: int = 200
 ) -> list[Call]:
     """What is parked or held, oldest first, and no more of it than a page can show."""
-    asked = f"""{_COLUMNS} where state in ('parked', 'held') and (?1 is null or vendor = ?1)
+    asked = f"""{_COLUMNS} indexed by work_call_open
+      where state in ('parked', 'held') and (?1 is null or vendor = ?1)
       and (?2 is null or route = ?2) order by taken_at limit ?3"""
     return _all(rows, asked, (vendor, route, limit))
 
@@ -79,11 +96,13 @@ class Waiting(msgspec.Struct, frozen=True):
     calls: int = 0
     since: Instant | None = None
     money: tuple[Money, ...] = ()
+    unpriced: int = 0  # of those, the calls of which nobody knows what they are worth
 
 
 def waiting_by_route(rows: Rows) -> dict[str, Waiting]:
     """All that is parked or held, the calls of routes that are no longer declared included."""
     asked = """select route, currency, count(*), min(taken_at), sum(minor) from work_call
+      indexed by work_call_open_sum
       where state in ('parked', 'held') group by route, currency order by route, currency"""
     found: dict[str, Waiting] = {}
     for route, currency, count, since, minor in rows.execute(asked):
@@ -92,6 +111,7 @@ def waiting_by_route(rows: Rows) -> dict[str, Waiting]:
             so_far.calls + count,
             min(so_far.since or since, since),
             (*so_far.money, Money(minor, currency)) if currency else so_far.money,
+            so_far.unpriced + (0 if currency else count),
         )
     return found
 
@@ -134,6 +154,12 @@ def listed(rows: Rows, state: State, *, limit: int = 200) -> list[Call]:
     return _all(rows, asked, (state, limit))
 
 
+def is_waiting_to_be_sent(rows: Rows, route: str) -> bool:
+    """Is any call of the route parked, so that the machine sends it sooner or later?"""
+    asked = "select 1 from work_call where route = ? and state = 'parked' limit 1"
+    return any(True for _ in rows.execute(asked, (route,)))
+
+
 def unfinished(rows: Rows) -> list[Call]:
     """Calls that were with the vendor when the node last stopped."""
     return _all(rows, f"{_COLUMNS} where state = 'taken' order by taken_at", ())
@@ -148,17 +174,13 @@ def finished(
     return _all(rows, asked, (*after, before, limit))
 
 
-def books(
-    rows: Rows, *, vendor: Subject | None = None, route: str | None = None,
-    since: Instant = 0, until: Instant | None = None,
-) -> list[Sum]:  # fmt: skip
+def books(rows: Rows, *, vendor: Subject | None = None, route: str | None = None) -> list[Sum]:
     """How many calls stand in each state and what they are worth: the money line."""
-    asked = """select state, currency, count(*), sum(minor) from work_call
-      where (?1 is null or vendor = ?1) and (?2 is null or route = ?2)
-      and taken_at >= ?3 and (?4 is null or taken_at < ?4) group by state, currency
-      order by currency"""
+    asked = """select state, currency, sum(calls), sum(minor) from work_sum
+      where calls > 0 and (?1 is null or vendor = ?1) and (?2 is null or route = ?2)
+      group by state, currency order by currency"""
     found: dict[str, tuple[int, list[Money]]] = {}
-    for state, currency, count, minor in rows.execute(asked, (vendor, route, since, until)):
+    for state, currency, count, minor in rows.execute(asked, (vendor, route)):
         calls, amounts = found.get(state, (0, []))
         amounts = [*amounts, Money(minor, currency)] if currency else amounts
         found[state] = (calls + count, amounts)
@@ -178,12 +200,7 @@ def _all(rows: Rows, asked: str, values: tuple[object, ...]) -> list[Call]:
 
 
 def _call(row: tuple[object, ...]) -> Call:
-    names = (
-        "about", "route", "vendor", "key", "method", "path", "sha256", "state", "minor", "currency",
-        "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at", "request",
-        "answer", "status", "note",
-    )  # fmt: skip
-    found = dict(zip(names, row, strict=True))
+    found = dict(zip(_NAMES, row, strict=True))
     minor, currency = found.pop("minor"), found.pop("currency")
     found["unknown"] = bool(found["unknown"])
     found["money"] = None if currency is None else Money(minor, currency)  # type: ignore[arg-type]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +13,7 @@ from msgspec import Meta
 from detente.kernel.catalogue import Catalogue, Mistake, unknown
 from detente.kernel.config import Address, Duration, Percent, Secret, Url
 from detente.kernel.money import money
+from detente.kernel.network import OF_ONE_CONNECTION, is_loopback
 
 
 class MoneyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +100,12 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     gateway: Annotated[Address, Meta(description="where callers reach the routes")] = Address(
         "127.0.0.1:3384"
     )
+    trust_network: Annotated[
+        bool,
+        Meta(
+            description="true if everybody who can reach `gateway` may call the vendors with your keys"
+        ),
+    ] = False
     routes: Mapping[str, Route] = {}
     mask: Annotated[
         tuple[str, ...],
@@ -106,15 +115,30 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Duration, Meta(description="how long a finished call's request and answer are kept")
     ] = Duration(7 * 86_400)
 
+    @property
+    def masked(self) -> frozenset[str]:
+        """The names in `mask` however people spelt them."""
+        return frozenset(name.lower() for name in self.mask)
+
 
 def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
-    """Routes to vendors nobody declared, and waits that cannot be."""
+    """Routes to vendors nobody declared, waits that cannot be, and keys left lying about."""
+    if not work.trust_network and not is_loopback(work.gateway.host):
+        says = (
+            "others could reach this address and call your vendors with your keys: use 127.0.0.1, or"
+            " say `trust_network: true` if only your own programs can reach it"
+        )
+        yield Mistake(("work", "gateway"), says)
     for name, route in work.routes.items():
         here = ("work", "routes", name)
         if route.vendor not in catalogue.vendors:
             yield unknown((*here, "vendor"), "vendor", route.vendor, catalogue.vendors)
         if "/" in name or name in (".", ".."):
             yield Mistake(here, "callers reach a route by its name in the address; leave out the /")
+        if "@" in urlsplit(route.to).netloc:
+            says = "leave out the name and password before the @: use secret_headers for them"
+            yield Mistake((*here, "to"), says)
+        yield from _headers(route, here)
         if route.timeout <= 0:
             yield Mistake((*here, "timeout"), "nobody answers in no time; write 1s or more")
         if route.money and not route.money.currency.startswith("/"):
@@ -128,6 +152,31 @@ def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
         if route.replay.first_wait > route.replay.longest_wait:
             says = "first_wait is longer than longest_wait"
             yield Mistake((*here, "replay", "first_wait"), says)
+
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # RFC 9110, 5.5
+
+
+def _headers(route: Route, here: tuple[str, ...]) -> Iterator[Mistake]:
+    """What HTTP could not carry, or what would break every call."""
+    for place in ("headers", "secret_headers"):
+        for name in getattr(route, place):
+            if not _NAME.fullmatch(name):
+                yield Mistake((*here, place, name), f"HTTP allows no header called {name!r}")
+            elif name.lower() in OF_ONE_CONNECTION - {"host"}:
+                says = f"{name} belongs to the connection, which sets it itself; leave it out"
+                yield Mistake((*here, place, name), says)
+    for name, value in route.headers.items():
+        if not _VALUE.fullmatch(value):
+            says = "a header is one line of text; leave out line breaks and control characters"
+            yield Mistake((*here, "headers", name), says)
+    key = route.idempotency
+    if key is not None and not _NAME.fullmatch(key):
+        yield Mistake((*here, "idempotency"), f"HTTP allows no header called {key!r}")
+    elif key and (key.lower() in OF_ONE_CONNECTION or key.lower().startswith("content-")):
+        says = f"{key} says something else already; name the header the vendor knows calls by"
+        yield Mistake((*here, "idempotency"), says)
 
 
 def _currency(where: MoneyIn, path: tuple[str, ...]) -> Iterator[Mistake]:

@@ -262,9 +262,10 @@ def test_answers_from_before_do_not_count() -> None:
 def test_calls_from_before_do_not_hang_into_the_new_state() -> None:
     """Calls under way when it changed are not found hanging afterwards."""
     breaker, watch, _ = a_breaker()
-    breaker.hold_closed("Ben: let them all through")
-    before = [asked(breaker) for _ in range(5)]
+    before = [asked(breaker) for _ in range(4)]
+    breaker.hold_open("Ben: wait a moment")
     breaker.release()
+    breaker.vouch("Ben: they are well")
     asked(breaker)
     watch.goes(2)
     now = breaker.snapshot()
@@ -287,17 +288,18 @@ def test_people_may_hold_it_open() -> None:
     assert breaker.ask() is None
 
 
-def test_people_may_hold_it_closed() -> None:
-    """Held closed it lets every call through and goes on counting; released it starts afresh."""
-    breaker, watch, told = a_breaker()
-    breaker.hold_closed("Ben: their 503s mean nothing today")
-    fails(breaker, 50)
-    watch.goes(0.5)
-    assert breaker.snapshot().failures == 50
-    breaker.release()
-    assert told.states() == ["held closed", "closed"]
-    fails(breaker, 4)
-    assert breaker.ask() is not None
+def test_somebody_else_may_know_that_they_are_well() -> None:
+    """Vouched for it closes and starts afresh; what people hold stays held."""
+    breaker, _, told = a_breaker()
+    breaker.vouch("nothing to say")
+    fails(breaker)
+    breaker.vouch("their check answers")
+    assert told.states() == ["open", "closed"]
+    assert breaker.snapshot().reason == "their check answers"
+    assert breaker.snapshot().calls == 0
+    breaker.hold_open("Mia: not today")
+    breaker.vouch("their check answers")
+    assert breaker.ask() is None
 
 
 def test_a_listener_may_use_the_breaker() -> None:
@@ -307,12 +309,12 @@ def test_a_listener_may_use_the_breaker() -> None:
     def hears(change: Change) -> None:
         told.append(change.after)
         if change.after == "open":
-            breaker.hold_closed("we know")
+            breaker.hold_open("we know")
             assert told == ["open"]
 
     breaker = Breaker(SETTINGS, now=Watch(), on_change=hears)
     fails(breaker)
-    assert told == ["open", "held closed"]
+    assert told == ["open", "held open"]
 
 
 def test_a_listener_that_fails_harms_no_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -363,12 +365,13 @@ def test_threads_lose_no_count_and_hear_every_change_in_order() -> None:
         thread.start()
     start.wait()
     for _ in range(200):
-        breaker.hold_closed("still counting")
+        breaker.hold_open("a moment")
         breaker.release()
+        breaker.vouch("go on")
     for thread in threads:
         thread.join()
     assert breaker.snapshot().in_flight == 0
-    assert len(told) == 400
+    assert len(told) >= 400
     assert all(one.after == two.before for one, two in pairwise(told))
 
 
@@ -510,7 +513,7 @@ class Naive:
         self.notices(now)
         if self.state == "half-open":
             return len(self.current()) < self.settings.probes
-        return self.state in {"closed", "held closed"}
+        return self.state == "closed"
 
     def ends(self, call: UnderWay, ending: str, now: float) -> None:
         self.under_way.remove(call)
@@ -580,19 +583,23 @@ class BreakerMachine(RuleBasedStateMachine):
         self.breaker.tick()
         self.naive.notices(self.watch.reads)
 
-    @rule(open=st.booleans())
-    def hold(self, open: bool) -> None:
-        (self.breaker.hold_open if open else self.breaker.hold_closed)("Mia says so")
-        state = "held open" if open else "held closed"
-        if self.naive.state != state:
-            self.naive.becomes(state, self.watch.reads)
+    @rule()
+    def hold(self) -> None:
+        self.breaker.hold_open("Mia says so")
+        if self.naive.state != "held open":
+            self.naive.becomes("held open", self.watch.reads)
+
+    @rule()
+    def vouch(self) -> None:
+        self.breaker.vouch("their check answers")
+        if self.naive.state in {"open", "half-open"}:
+            self.naive.becomes("closed", self.watch.reads)
 
     @rule()
     def release(self) -> None:
         self.breaker.release()
-        if self.naive.state.startswith("held"):
-            after = "half-open" if self.naive.state == "held open" else "closed"
-            self.naive.becomes(after, self.watch.reads)
+        if self.naive.state == "held open":
+            self.naive.becomes("half-open", self.watch.reads)
 
     @invariant()
     def they_agree(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from io import BytesIO
 
 import aiohttp
 import pytest
 from yarl import URL
 
-from detente.work.engine.gateway import Gateway
+from detente.work.engine.gateway import MAX_REQUEST, Gateway
 from detente.work.engine.travel import Incoming, Outgoing, end_to_end
 
 
@@ -60,3 +61,52 @@ def test_what_belongs_to_one_connection_does_not_travel() -> None:
     """Hop-by-hop headers, those a connection lists, and those named in any case stay behind."""
     headers = [("Connection", "X-Mine"), ("x-mine", "1"), ("AUTHORIZATION", "a"), ("Accept", "b")]
     assert end_to_end(headers, without={"authorization"}) == (("Accept", "b"),)
+
+
+def told(*, body: bytes = b"", **headers: str) -> tuple[int, str]:
+    """What a caller is told who asks the way browsers do."""
+
+    async def answer(_incoming: Incoming) -> Outgoing:
+        return Outgoing(200, (), b"ok")
+
+    async def play() -> tuple[int, str]:
+        gateway = Gateway(answer)
+        await gateway.start("127.0.0.1", 0)
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{gateway.port}/payments/x"
+            async with session.post(url, data=BytesIO(body), headers=said) as reply:
+                found = reply.status, await reply.text()
+        await gateway.close()
+        return found
+
+    return asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-origin"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "[half"}, 421),
+        ({"Sec_Fetch_Site": "none"}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "[::1]:3384"}, 200),
+        ({}, 200),
+    ],
+)
+def test_web_pages_may_not_use_our_keys(headers: dict[str, str], status: int) -> None:
+    """Programs call routes; a page in somebody's browser is turned away, whatever name it uses."""
+    found, says = told(**headers)
+    assert found == status
+    assert status == 200 or "detail" in says
+
+
+def test_too_much_is_told_in_our_words() -> None:
+    """A body that is too long gets a plain sentence with the limit."""
+    status, says = told(body=b"x" * (MAX_REQUEST + 1))
+    assert status == 413
+    assert "10 MB" in says

@@ -142,13 +142,13 @@ def labelled(rows: Iterable[tuple[str, str | Text]]) -> Table:
     return grid
 
 
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """The one look of tables: a line under the heads, air between columns, nothing else."""
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """The one look of tables: air between columns, nothing else. `whole`: columns never broken."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for index, each in enumerate(columns):
         made.add_column(
             each, justify="right" if each in right else "left", overflow="fold", vertical="top",
-            no_wrap=index == 0 or each in right,
+            no_wrap=index == 0 or each in right or each in whole,
         )  # fmt: skip
     return made
 

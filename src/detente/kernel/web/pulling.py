@@ -86,7 +86,7 @@ class Pulling:
         )
         pull = Pull(about=about, by=by, at=self._node.clock.now(), form=form)
         facts = lever.decide(self._node, pull)  # it knows best why not, so it is asked first
-        if not lever.offered(self._node, facts[0].about if facts else about):
+        if not lever.offered(self._node, about):
             raise Refused(f"“{lever.label}” is not offered for {self._node.title(about)} just now.")
         if not facts:
             return Outcome(about, self._node.ledger.head(), ())

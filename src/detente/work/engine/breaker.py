@@ -21,8 +21,8 @@ import msgspec
 
 from detente.kernel.clock import Seconds, lasting
 
-State = Literal["closed", "open", "half-open", "held open", "held closed"]
-"""Closed lets calls through, open refuses them, half-open lets a few try; people hold either."""
+State = Literal["closed", "open", "half-open", "held open"]
+"""Closed lets calls through, open refuses them, half-open lets a few try; people hold it open."""
 
 _Ending = Literal["succeeded", "failed", "dropped"]
 
@@ -85,6 +85,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     slow: int
     in_flight: int
     retry_after: Seconds | None
+    good_probes: int = 0  # that came back well since it tries again
 
 
 class _Bucket(msgspec.Struct, eq=False):
@@ -208,41 +209,40 @@ class Breaker:
                 slow=slow,
                 in_flight=self._in_flight,
                 retry_after=self._retry_after(now),
+                good_probes=self._good_probes,
             )
 
     def hold_open(self, reason: str) -> None:
         """Refuse every call until released, whatever the numbers say."""
-        self._hold("held open", reason)
-
-    def hold_closed(self, reason: str) -> None:
-        """Let every call through until released, whatever the numbers say."""
-        self._hold("held closed", reason)
+        with self._lock:
+            if self._state == "held open":
+                self._reason = reason
+            else:
+                self._become("held open", self._now(), reason)
+        self._tell()
 
     def release(self) -> None:
-        """Let the numbers decide again. What was held open tries a few calls first."""
+        """Let the numbers decide again, after a few calls that try."""
         with self._lock:
             if self._state == "held open":
                 self._become("half-open", self._now(), "released; trying a call")
-            elif self._state == "held closed":
-                self._close(self._now(), "released")
         self._tell()
 
-    def _hold(self, state: State, reason: str) -> None:
+    def vouch(self, reason: str) -> None:
+        """Call them again: somebody else knows that they are well. What people hold stays held."""
         with self._lock:
-            if self._state == state:
-                self._reason = reason
-            else:
-                self._become(state, self._now(), reason)
+            if self._state in ("open", "half-open"):
+                self._close(self._now(), reason)
         self._tell()
 
     # -- counting, always under the lock ---------------------------------------------------------
 
     def _admits(self) -> bool:
-        """Not closed: is there a probe to spare, or does somebody vouch for them?"""
+        """Not closed: is there a probe to spare?"""
         if self._state == "half-open" and self._free_probes:
             self._free_probes -= 1
             return True
-        return self._state == "held closed"
+        return False
 
     def _end(self, permit: Permit, ending: _Ending, reason: str) -> None:
         self._lock.acquire()

@@ -2,15 +2,19 @@
 
 An HTTP server in front of the routes: `http://<gateway>/<route>/rest?query` arrives as an `Incoming`
 and whatever answers it is handed in. Knows nothing of vendors, breakers or ledgers.
+
+Routes carry our own keys, so programs may call them and web pages may not: a browser says by itself
+that a page asks, and by which name it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from detente.work.engine.travel import Incoming, Outgoing
+from detente.kernel.network import is_loopback
+from detente.work.engine.travel import Incoming, Outgoing, problem
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -24,6 +28,7 @@ class Gateway:
     def __init__(self, answer: Callable[[Incoming], Awaitable[Outgoing]]) -> None:
         self._answer = answer
         self._runner: web.AppRunner | None = None
+        self._loopback = False
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
@@ -44,6 +49,7 @@ class Gateway:
         site = web.TCPSite(self._runner, host, port, reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self._loopback = is_loopback(host)
 
     async def close(self) -> None:
         if self._runner is not None:
@@ -53,15 +59,42 @@ class Gateway:
 
         from aiohttp import web
 
+        outgoing = turned_away(request.headers, only_here=self._loopback)
+        if outgoing is None:
+            try:
+                outgoing = await self._answer(await self._incoming(request))
+            except web.HTTPRequestEntityTooLarge:
+                most = f"{MAX_REQUEST // 1024**2} MB"
+                outgoing = problem(413, f"the body is longer than {most}; nothing was sent or kept")
+        response = web.Response(status=outgoing.status, body=outgoing.body)
+        for name, value in outgoing.headers:
+            response.headers.add(name, value)
+        return response
+
+    async def _incoming(self, request: web.Request) -> Incoming:
         body = await request.read()
         # Cut as it was written: what stands behind the route is the vendor's to decode.
         target = request.rel_url.raw_path_qs.removeprefix("/")
         end = next((at for at, sign in enumerate(target) if sign in "/?"), len(target))
         route, path = unquote(target[:end]), target[end:]
         pairs = tuple((str(name), value) for name, value in request.headers.items())
-        incoming = Incoming(route, request.method, path, pairs, body)
-        outgoing = await self._answer(incoming)
-        response = web.Response(status=outgoing.status, body=outgoing.body)
-        for name, value in outgoing.headers:
-            response.headers.add(name, value)
-        return response
+        return Incoming(route, request.method, path, pairs, body)
+
+
+def turned_away(headers: Mapping[str, str], *, only_here: bool) -> Outgoing | None:
+    """Why a request may not come in, or None. `only_here`: we listen on this machine alone."""
+    if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
+        says = "a web page asked for this; routes carry your keys and are for programs on your side"
+        return problem(403, f"{says}, so let your server call it")
+    named = headers.get("Host", "")
+    if only_here and named and not is_loopback(_name_in(named)):
+        says = f"the gateway listens on this machine alone and does not answer to {named!r}"
+        return problem(421, f"{says}; call it as localhost")
+    return None
+
+
+def _name_in(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -6,18 +6,12 @@ reach the other side. Knows no server, no vendor and no ledger.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from urllib.parse import unquote
 
 import msgspec
 
-# RFC 9110, 7.6.1: these speak of one connection and are never passed on.
-_HOP_BY_HOP = frozenset(
-    {
-        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade", "host", "content-length", "expect", "date", "server",
-    }
-)  # fmt: skip
+from detente.kernel import network
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -47,12 +41,13 @@ class Request(msgspec.Struct, frozen=True):
 
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    path: str = ""  # as it came; the fact has it without secrets
 
 
 def end_to_end(
     headers: Iterable[tuple[str, str]], *, without: Container[str] = ()
 ) -> tuple[tuple[str, str], ...]:
-    """The headers that travel on, less those of one connection and those named (in lower case)."""
+    """The headers that travel on, less those of one connection and those named (as `alike`)."""
     pairs = list(headers)
     listed = {
         token.strip().lower()
@@ -60,12 +55,17 @@ def end_to_end(
         if name.lower() == "connection"
         for token in value.split(",")
     }
-    dropped = _HOP_BY_HOP | listed
+    dropped = network.OF_ONE_CONNECTION | listed
     return tuple(
         (name, value)
         for name, value in pairs
-        if name.lower() not in dropped and name.lower() not in without
+        if name.lower() not in dropped and alike(name) not in without
     )
+
+
+def alike(name: str) -> str:
+    """How a header's name reads to programs that take `_` for `-`, as many servers hand it on."""
+    return name.lower().replace("_", "-")
 
 
 def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -92,20 +92,12 @@ def readable(incoming: Incoming) -> Incoming:
     return Incoming(
         incoming.route,
         incoming.method,
-        _text(incoming.path),
-        tuple((_text(name), _text(value)) for name, value in incoming.headers),
+        network.readable(incoming.path),
+        tuple(
+            (network.readable(name), network.readable(value)) for name, value in incoming.headers
+        ),
         incoming.body,
     )
-
-
-def _text(said: str) -> str:
-    if said.isascii():
-        return said
-    try:
-        said.encode()
-    except UnicodeEncodeError:
-        return said.encode("utf-8", "surrogateescape").decode("latin-1")
-    return said
 
 
 def problem(status: int, says: str, *, retry_after: int | None = None) -> Outgoing:
@@ -115,16 +107,3 @@ def problem(status: int, says: str, *, retry_after: int | None = None) -> Outgoi
     if retry_after is not None:
         headers.append(("Retry-After", str(retry_after)))
     return Outgoing(status, tuple(headers), body)
-
-
-def shown(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers worth showing to people; credentials are never among them."""
-    return {
-        name: "(hidden)" if _is_credential(name.lower()) else value
-        for name, value in headers.items()
-    }
-
-
-def _is_credential(header: str) -> bool:
-    said = ("auth", "cookie", "token", "secret", "password", "api-key", "apikey", "signature")
-    return any(each in header for each in said)

@@ -118,8 +118,7 @@ function say(connected) {
 function listen() {
   const hears = root.dataset.hears;
   if (!hears) return;
-  const query = new URLSearchParams({ hears, after: root.dataset.position });
-  const events = new EventSource(`/live?${query}`);
+  const events = new EventSource(`/live?after=${root.dataset.position}&hears=${hears}`);
   events.addEventListener("facts", refreshSoon);
   events.addEventListener("open", () => say(true));
   events.addEventListener("error", () => say(false));
@@ -131,9 +130,8 @@ function listen() {
 // The server writes times in the reader's zone once it knows it.
 function tellZone() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!zone || zone === root.dataset.zone) return;
   const cookie = `zone=${encodeURIComponent(zone)}`;
-  if (document.cookie.includes(cookie)) return;
+  if (!zone || zone === root.dataset.zone || document.cookie.includes(cookie)) return;
   document.cookie = `${cookie}; path=/; max-age=31536000; samesite=strict`;
   refresh();
 }
@@ -144,16 +142,9 @@ document.addEventListener("keydown", (event) => {
   open.open = false;
   open.querySelector("summary").focus();
 });
-// On a phone the menu is wider than the screen: begin where the page is.
-function showTab() {
-  const tab = document.querySelector(".top nav [aria-current]");
-  if (!tab) return;
-  const nav = tab.parentElement;
-  nav.scrollLeft = tab.offsetLeft - nav.offsetLeft - (nav.clientWidth - tab.offsetWidth) / 2;
-}
-
 document.addEventListener("submit", (event) => (event.target.dataset.sent = "yes"));
 setInterval(tick, 5000);
-showTab();
+const tab = document.querySelector(".top nav [aria-current]"); // may lie beside a phone's screen
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - innerWidth / 3;
 tellZone();
 listen();
