@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
+from detente.kernel import spans
 from detente.testing import World, simulate
 
 DECLARED = """
@@ -57,3 +61,25 @@ def test_the_twin_alone_wakes_nobody() -> None:
         assert not world.network.mails
 
     simulate(story, declared=DECLARED)
+
+
+def test_a_route_taken_out_while_its_breaker_was_open(tmp_path: Path) -> None:
+    """Its breaker is closed at the next start, and no incident waits for it for ever."""
+
+    async def hangs(world: World) -> None:
+        await world.passes(60)
+        world.vendor("cardpay").hangs = True
+        for n in range(60):
+            await world.call("charge", {"amount": 1990}, key=f"k{n}")
+            await world.passes(1)
+        assert spans.going_on(world.node.rows, "breaker")
+
+    async def gone(world: World) -> None:
+        await world.passes(300)
+        assert not spans.going_on(world.node.rows, "breaker")
+        assert not spans.going_on(world.node.rows, "incident")
+
+    ledger = tmp_path / "ledger.db"
+    simulate(hangs, declared=DECLARED, ledger=ledger)
+    renamed = DECLARED.replace("    charge: {", "    pay: {")
+    simulate(gone, declared=renamed, ledger=ledger, start=datetime(2026, 11, 3, tzinfo=UTC))

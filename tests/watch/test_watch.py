@@ -385,6 +385,6 @@ def test_mistakes_are_told_with_their_place() -> None:
     found = {each.path[1:] for each in mistakes(watch, Catalogue(vendors={"cardpay": Vendor()}))}
     assert found == {
         ("sheet",), ("checks", "nothing"), ("checks", "both", "tcp"), ("checks", "quick", "every"),
-        ("checks", "long", "timeout"), ("checks", "often", "every"), ("checks", "whose"), ("checks", "typo", "of"),
+        ("checks", "long", "timeout"), ("checks", "whose"), ("checks", "typo", "of"),
         ("checks", "regex", "expect", "matches"), ("checks", "port", "expect"),
     }  # fmt: skip

@@ -67,7 +67,7 @@ def judge(
 
 def _is_old(result: Result, standing: Standing, check: Check) -> bool:
     """Told already, or overtaken by a later run. Far back it is new: our clock was put right."""
-    return 0 <= standing.seen - result.slot < 2 * (check.every + check.timeout) * NS
+    return 0 <= standing.seen - result.slot < 2 * (check.every + check.waits) * NS
 
 
 def _could_not_tell(

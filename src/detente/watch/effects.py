@@ -104,7 +104,7 @@ class Watcher:
 
     async def file_regularly(self) -> None:
         """A sheet is closed once the slowest run that began in it must have ended."""
-        grace = max((check.timeout for check in self.watch.checks.values()), default=0.0) + 0.5
+        grace = max((check.waits for check in self.watch.checks.values()), default=0.0) + 0.5
         wait = min(self._length / NS, grace + 1)  # the first one soon: somebody is looking
         while True:
             await asyncio.sleep(wait)
@@ -124,7 +124,7 @@ def probe(name: str, check: Check) -> Probe:
         kind=check.kind,
         target=check.target,
         every=float(check.every),
-        timeout=float(check.timeout),
+        timeout=float(check.waits),
         method=check.method,
         headers={**check.headers, **secrets},
         expect_body=check.expect.body,

@@ -153,7 +153,7 @@ def _ever_answered(rows: Rows, name: str) -> bool:
 
 def _fresh(node: Node, check: Check, latest: Seen, now: Instant) -> bool:
     """Has anybody looked lately? The newest sheet is still being written."""
-    patience = 2 * check.every + check.timeout + node.settings(Watch).sheet + 60
+    patience = 2 * check.every + check.waits + node.settings(Watch).sheet + 60
     return latest.until > later(now, -patience)
 
 

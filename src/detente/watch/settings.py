@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, Measure, Mistake, unknown
+from detente.kernel.clock import Seconds
 from detente.kernel.config import Address, Duration, Secret, Url
 
 _TIMEOUT = Duration(5)  # where nobody writes one
@@ -48,7 +49,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "production"
     )
     every: Annotated[Duration, Meta(description="how often it is asked")] = Duration(30)
-    timeout: Annotated[Duration, Meta(description="how long an answer may take")] = _TIMEOUT
+    timeout: Annotated[
+        Duration | None,
+        Meta(
+            description="how long an answer may take; by default 5s, or half of `every` if shorter"
+        ),
+    ] = None
     slow_after: Annotated[
         Duration | None, Meta(description="a slower answer counts as a failure")
     ] = None
@@ -83,6 +89,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def kind(self) -> Literal["http", "tcp", "tls"]:
         return "http" if self.http else "tcp" if self.tcp else "tls"
+
+    @property
+    def waits(self) -> Seconds:
+        """How long an answer may take."""
+        return min(_TIMEOUT, self.every / 2) if self.timeout is None else self.timeout
 
     @property
     def target(self) -> str:
@@ -128,13 +139,12 @@ def mistakes(watch: Watch, catalogue: Catalogue) -> Iterator[Mistake]:
         yield from _expects(check, here)
         if check.every < 1:
             yield Mistake((*here, "every"), "checks run at most once a second; write 1s or more")
-        if check.timeout >= check.every:
+        if check.timeout is not None and check.timeout >= check.every:
             says = (
                 f"timeout {check.timeout} is not shorter than every {check.every}: while nobody"
                 f" answers, runs would overlap and be left out; make timeout {_half(check.every)}"
             )
-            written = "every" if check.timeout == _TIMEOUT else "timeout"
-            yield Mistake((*here, written), says)
+            yield Mistake((*here, "timeout"), says)
 
 
 def _half(every: Duration) -> Duration:
