@@ -457,10 +457,16 @@ def _amiss(node: Node, at: Instant) -> list[tuple[Part, Fact]]:
     begun = spans.overlapping(node.views.rows, later(at, -_A_DAY), at)
     wrong = [span for span in begun if tones.get(span.kind) in ("bad", "warn")]
     return [
-        (Part(span.start, span.end, tones[span.kind], opening.says()), opening)
+        (Part(span.start, span.end, _weight(node, opening, tones[span.kind]), span.says), opening)
         for span in wrong[-_MOST_SPANS:]
         for opening in _opening(node, span.opened_by)
     ]
+
+
+def _weight(node: Node, opening: Fact, tone: Tone) -> Tone:
+    """What fails in a test twin only is worth a look and no more."""
+    of, environment = getattr(opening, "of", ""), getattr(opening, "environment", "")
+    return tone if node.catalogue.in_production(of, environment) else "warn"
 
 
 def _unwatched(node: Node, at: Instant) -> tuple[Part, ...]:
