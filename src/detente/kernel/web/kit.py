@@ -292,7 +292,7 @@ def _tick(here: Instant, step: int, start: Instant, length: int) -> Tick:
     hours = f"{reads:%H:%M}" if step >= 60 * NS else clock(here)
     label = f"{reads.day} {reads:%b}" if midnight else hours
     left = _percent(here - start, length)
-    anchor = "start" if left < 4 else "end" if left > 96 else "middle"
+    anchor = "start" if left < 8 else "end" if left > 92 else "middle"
     return Tick(left, label, anchor)
 
 

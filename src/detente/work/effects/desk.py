@@ -1,9 +1,4 @@
-"""Takes calls for vendors, sends them on, parks them when the vendor is not there, replays them.
-
-The order of writing is what keeps sales: a call is on disk before the vendor hears of it, and parked
-on disk before the caller is told so. After `kill -9` the calls that were with the vendor are parked
-as *unknown* and sent again under the same idempotency key.
-"""
+"""Takes calls, sends them on, and sends again what was parked: one desk between callers and vendors."""
 
 from __future__ import annotations
 
@@ -14,29 +9,22 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from detente.facts.watch import CameBack
 from detente.facts.work import (
-    BreakerClosed,
-    BreakerOpened,
     CallCharged,
     CallRefused,
     CallReleased,
     CallTaken,
-    RoutePaused,
-    RouteResumed,
 )
-from detente.kernel import masking, spans
+from detente.kernel import masking
 from detente.kernel.clock import NS, Instant, later
 from detente.kernel.config import SecretMissing
-from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.fact import Fact, plain
 from detente.kernel.ledger import LedgerError
 from detente.kernel.network import NoAnswer, NotReached, Reply
-from detente.kernel.node import CannotStart, Node
-from detente.kernel.slice import Effect
+from detente.kernel.node import Node
 from detente.work import decisions, queries
 from detente.work.decisions import Call, Outcome
-from detente.work.engine.breaker import Breaker, BreakerSettings, Change
-from detente.work.engine.gateway import Gateway
+from detente.work.effects.breakers import Breakers
 from detente.work.engine.travel import (
     Incoming,
     Outgoing,
@@ -53,7 +41,6 @@ from detente.work.settings import Route, Work
 log = logging.getLogger(__name__)
 
 _IDEMPOTENCY = "Idempotency-Key"
-_LOOK_EVERY = 5.0  # seconds between two looks at breakers that try again
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_request = msgspec.msgpack.Decoder(Request).decode
@@ -66,16 +53,12 @@ class Desk:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.work = node.settings(Work)
-        self.breakers = {
-            name: self._breaker(name, route) for name, route in self.work.routes.items()
-        }
         self.at_vendor: set[str] = set()  # calls being sent this moment: people must wait for those
         self._decided: dict[str, float] = {}  # calls people just decided on, until when
         self._asked: dict[tuple[str, str], asyncio.Task[Outgoing]] = {}
         self._owed: set[asyncio.Task[None]] = set()  # what is still to be written down
-        self._known = node.ledger.head()  # levers pulled from here on are followed
-        self._changes: asyncio.Queue[tuple[str, Change]] = asyncio.Queue()
         self._stirred = asyncio.Event()
+        self.breakers = Breakers(node, stir=self._stirred.set)
         self._newest = (0, 0.0)  # a moment the ledger has reached, and when on the loop's clock
 
     # -- taking calls ------------------------------------------------------------------------
@@ -420,94 +403,7 @@ class Desk:
             await self.node.record(
                 *facts, by="detente:work", key=f"recover:{call.request}:{call.changed_at}"
             )
-        for span in _retired(self.node):
-            closed = _no_route_any_more(self.node, span)
-            key = f"retired:{span.opened_by}"
-            await self.node.record(*closed, by="detente:work", key=key)
-        for name, breaker in self.breakers.items():
-            if spans.is_open(self.node.rows, "pause", f"route:{name}"):
-                breaker.hold_open("the route is paused")
-            elif spans.is_open(self.node.rows, "breaker", f"route:{name}"):
-                breaker.hold_open("it was not answering when Détente stopped")
-                breaker.release()  # it starts by doubting the vendor: one probe first
-
-    async def follow_facts(self) -> None:
-        """Pauses and releases reach the routes as facts, and so does a vendor that is back."""
-        async for batch in self.node.follow(("work.*", CameBack.name), after=self._known):
-            for recorded in batch:
-                breaker = self.breakers.get(plain(recorded.about))
-                match recorded.fact:
-                    case RoutePaused() as paused if breaker:
-                        breaker.hold_open(f"the route is paused: {paused.reason}")
-                    case RouteResumed() if breaker:
-                        breaker.release()
-                    case CameBack() as back:
-                        self._try_at_once(back.of)
-            self._stirred.set()
-
-    def _try_at_once(self, vendor: Subject) -> None:
-        """The vendor answers its check again: no reason to sit out the rest of the wait."""
-        for name, route in self.work.routes.items():
-            breaker = self.breakers[name]
-            if f"vendor:{route.vendor}" == vendor and breaker.snapshot().state == "open":
-                breaker.hold_open("its check came back")
-                breaker.release()
-
-    async def look_after_breakers(self) -> None:
-        """Close breakers that no call will close, because there is none to send."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            for name, route in self.work.routes.items():
-                reason = self._vouches(name, route)
-                if reason is not None:
-                    self.breakers[name].vouch(reason)
-
-    def _vouches(self, name: str, route: Route) -> str | None:
-        """Why a breaker that tries again may close without another call, or None.
-
-        Nothing must be left to send: otherwise calls tell. Then a good probe is enough; so is a
-        check that finds the vendor well for as long as calls count. Without anybody who knows, it
-        is tried again after the longest wait. A vendor whose check fails is left alone.
-        """
-        now = self.breakers[name].snapshot()
-        if now.state != "half-open" or now.in_flight:
-            return None
-        if queries.is_waiting_to_be_sent(self.node.rows, name):
-            return None
-        if now.good_probes:
-            return "the last call came back well and nothing waits to be sent"
-        checks = [
-            f"check:{each}" for each in self.node.catalogue.measures_of(f"vendor:{route.vendor}")
-        ]
-        going = {(each.kind, each.about) for each in spans.going_on(self.node.rows)}
-        quiet = asyncio.get_running_loop().time() - now.since
-        if any(("outage", each) in going for each in checks):
-            return None
-        if any(("blind", each) not in going for each in checks):
-            well = quiet >= route.breaker.window
-            return "its check answers and nothing waits to be sent" if well else None
-        tried = quiet >= route.breaker.open_for_at_most
-        return "nobody has called since" if tried else None
-
-    async def note_breakers(self) -> None:
-        """Write down every change of a breaker, in order."""
-        while True:
-            name, change = await self._changes.get()
-            about = f"route:{name}"
-            route = self.work.routes[name]
-            fact = _breaker_fact(self.node, about, route, change)
-            if fact is not None:
-                await self._note(fact)
-            self._stirred.set()
-
-    async def _note(self, fact: Fact) -> None:
-        while True:
-            try:
-                await self.node.record(fact, by="detente:work")
-                return
-            except LedgerError as error:
-                log.error("%s is not written down yet: %s", fact.name, error)
-                await asyncio.sleep(5)
+        await self.breakers.recover()
 
     async def forget(self) -> None:
         """Let the requests and answers of finished calls go once nobody needs them."""
@@ -530,60 +426,10 @@ class Desk:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _breaker(self, name: str, route: Route) -> Breaker:
-        patience = route.breaker
-        settings = BreakerSettings(
-            window=patience.window,
-            minimum_calls=patience.minimum_calls,
-            failure_rate=patience.failure_rate,
-            slow_after=patience.slow_after or route.timeout,
-            slow_rate=patience.slow_rate,
-            open_for=patience.open_for,
-            open_for_at_most=patience.open_for_at_most,
-            probes=patience.probes,
-            closes_after=patience.closes_after,
-        )
-
-        def changed(change: Change) -> None:
-            self._changes.put_nowait((name, change))
-
-        return Breaker(settings, now=asyncio.get_running_loop().time, on_change=changed)
-
     def _new_id(self) -> str:
         """Sorts by time; six random bytes keep two of one millisecond apart."""
         stamp = f"{self.node.clock.now() // 1_000_000:011x}"
         return f"{stamp}{self.node.chance.getrandbits(48):012x}"
-
-
-def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact | None:
-    vendor = f"vendor:{route.vendor}"
-    going = [span for span in spans.going_on(node.rows, "breaker") if span.about == about]
-    if change.after == "open" and not going:
-        return BreakerOpened(
-            about=about, vendor=vendor, reason=change.reason, parks=bool(route.park)
-        )
-    if change.after == "closed" and going:
-        lasted = max(0.0, going[0].seconds(node.clock.now()))
-        return BreakerClosed(about=about, vendor=vendor, lasted=lasted, reason=change.reason)
-    return None  # probing, or open again after a probe: still the same outage of the route
-
-
-def _retired(node: Node) -> list[spans.Span]:
-    """Breakers that are open on routes which are not declared any more: nothing would close them."""
-    routes = node.settings(Work).routes
-    return [
-        each for each in spans.going_on(node.rows, "breaker") if plain(each.about) not in routes
-    ]
-
-
-def _no_route_any_more(node: Node, span: spans.Span) -> list[Fact]:
-    opened = node.ledger.read(after=span.opened_by - 1, until=span.opened_by)
-    lasted = span.seconds(node.clock.now())
-    return [
-        BreakerClosed(about=span.about, vendor=each.fact.vendor, lasted=lasted, retired=True)
-        for each in opened
-        if isinstance(each.fact, BreakerOpened)
-    ]
 
 
 def _set_by(route: Route) -> tuple[str, ...]:
@@ -647,41 +493,3 @@ _OTHER_REQUEST = (
 _OTHER_CALLER = (
     "this idempotency key was used by another caller, and the answer is theirs; use a new key"
 )
-
-
-async def _stand(node: Node) -> None:
-    """Open the gateway and keep everything behind it going."""
-    desk = Desk(node)
-    await desk.recover()
-    if not desk.work.routes:  # there was only something to take up from former routes
-        await asyncio.Event().wait()
-    node.parts[Desk] = desk
-    gateway = (node.part(Gateway) or Gateway)(desk.answer)
-    address = desk.work.gateway
-    try:
-        await gateway.start(address.host, address.port)
-    except OSError as error:
-        raise CannotStart(
-            f"The gateway cannot listen on {address}: {(error.strerror or str(error)).lower()}. Stop"
-            " what listens there, or choose another address as work.gateway."
-        ) from error
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(desk.follow_facts())
-            group.create_task(desk.note_breakers())
-            group.create_task(desk.look_after_breakers())
-            group.create_task(desk.forget())
-            for name in desk.work.routes:
-                group.create_task(desk.replay_route(name))
-    finally:
-        node.parts.pop(Desk, None)
-        await gateway.close()
-        await desk.close()
-
-
-def _has_routes(node: Node) -> bool:
-    taken_up = queries.unfinished(node.rows) or _retired(node)
-    return bool(node.settings(Work).routes or taken_up)
-
-
-EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
