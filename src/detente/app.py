@@ -314,6 +314,7 @@ async def run(node: Node, stop: asyncio.Event) -> None:
     await _note_start(node)
     effects = [effect for card in node.cards for effect in card.effects if effect.wanted(node)]
     tasks = [asyncio.create_task(keep_going(node, effect), name=effect.name) for effect in effects]
+    tasks.append(asyncio.create_task(_look_for_room(node), name="look for room"))
     waiting = asyncio.create_task(stop.wait())
     try:
         ended, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -333,6 +334,15 @@ async def _note_start(node: Node) -> None:
     crashed = any(isinstance(last.fact, Started) for last in lately)
     started = Started(about="node:here", version=detente.__version__, unannounced_end=crashed)
     await node.record(started, by="detente")
+
+
+async def _look_for_room(node: Node) -> None:
+    """While nothing could be written, see now and then whether it can be again."""
+    while True:
+        await asyncio.sleep(10)
+        if node.unwritten is not None:
+            with suppress(LedgerError):
+                await node.record(by="detente", reader=("node", node.ledger.head()))
 
 
 _PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before an effect that stumbled is started again

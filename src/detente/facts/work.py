@@ -20,7 +20,8 @@ class CallTaken(Fact, frozen=True, kw_only=True):
     method: str
     path: str  # without secrets; as it came it stands in the request
     sha256: str  # of the body
-    caller: str = ""  # SHA-256 of who asked: the answer is for nobody else
+    caller: str = ""  # keyed digest of who asked: the answer is for nobody else
+    asked: str = ""  # SHA-256 of key, method, path and body as they came
     money: Money | None = None
 
     routine: ClassVar[bool] = True

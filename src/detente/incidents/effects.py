@@ -122,7 +122,7 @@ class Keeper:
         known = self.node.views.position
         if self._unread(known):
             return  # what it says may be that something is down again: `follow` stirs us after it
-        now = self.node.clock.now()
+        now = self.node.now()
         for incident in queries.going_on(self.node.rows):
             facts = decisions.close_if_quiet(incident, self._quiet(incident), now)
             if not facts:
@@ -146,7 +146,7 @@ class Keeper:
         times = [at for at in ends if at is not None]
         if not times:
             return _LONGEST_WAIT
-        wait = seconds_between(self.node.clock.now(), min(times))
+        wait = seconds_between(self.node.now(), min(times))
         return min(max(wait, 0.01), _LONGEST_WAIT)
 
 

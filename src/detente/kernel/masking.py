@@ -17,37 +17,55 @@ HIDDEN = "•••"
 
 # Parts of names that hold what nobody else needs to see (for cards: PCI DSS 3.3 and 3.4).
 _WITHIN = re.compile(
-    r"token|secret|passw|passphrase|passcode|pwd|cvc|cvv|security_?code|card_?num|track_?[12]|auth"
-    r"|api_?key|signature|cookie|credential|session|private|(?<!idempotency)_key$|iban"
+    r"token|secret|passw|passphrase|passcode|pwd|cvc|cvv|security_?code|card_?num|track_?[12]"
+    r"|auth(?!or(?!i))|api_?key|signature|cookie|credential|session_?id|private|assertion|jwt|iban"
+    r"|(?<!idempotency)_key$"
 )
-_WHOLE = frozenset({"card", "pan", "pin", "number", "account", "ssn", "key", "pass", "sig"})
+_WHOLE = frozenset({"card", "number", "account", "key", "pass", "sig"})
+_WORDS = frozenset({"pan", "pin", "ssn", "otp"})
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
-_PAIR = re.compile(r"([?&;]|^)([^=&;]+)=([^&;#]*)")
+_PAIR = re.compile(r"([?&;#])([^=&;#?\s]+)=([^&;#\s]*)")
+_USER = re.compile(r"(?<=//)[^/?#@\s]*@")
+_BEARER = re.compile(r"\b(Bearer|Basic) +[^\s,;\"]+", re.IGNORECASE)
+_SHORTEST = 6  # signs; shorter ones stand in innocent words too
 
 
 def is_secret(name: str, more: Collection[str] = ()) -> bool:
     """Does a field, header or parameter of that name hold a secret? `more`: names people added."""
-    plain = _HUMP.sub("_", unquote(name)).replace("-", "_").lower()
-    return plain in _WHOLE or bool(_WITHIN.search(plain)) or name.lower() in more
+    plain = _plain(name)
+    words = _WORDS.intersection(plain.split("_"))
+    added = plain in {_plain(each) for each in more}
+    return plain in _WHOLE or bool(words) or bool(_WITHIN.search(plain)) or added
+
+
+def _plain(name: str) -> str:
+    """One spelling for `taxId`, `Tax-Id` and `tax%5Fid`."""
+    return _HUMP.sub("_", unquote(name)).replace("-", "_").lower()
 
 
 def text(said: str, secrets: Iterable[str] = ()) -> str:
     """Text without these secrets, and without card numbers but for their last four digits."""
-    for secret in secrets:
-        if secret:
-            said = said.replace(secret, HIDDEN)
+    parts = {part for each in secrets for part in (each, *each.split()) if len(part) >= _SHORTEST}
+    for secret in sorted(parts, key=len, reverse=True):
+        said = said.replace(secret, HIDDEN)
+    said = _BEARER.sub(rf"\1 {HIDDEN}", said)
+    if "://" in said:
+        said = _USER.sub("", _PAIR.sub(_paired, said))
     return _DIGITS.sub(_card, said)
+
+
+def _paired(pair: re.Match[str]) -> str:
+    return f"{pair[1]}{pair[2]}={HIDDEN if is_secret(pair[2]) else pair[3]}"
 
 
 def address(said: str, more: Collection[str] = ()) -> str:
     """A URL or path without the values of secret parameters and without what stands before an @."""
-    said = re.sub(r"(?<=//)[^/?#@]*@", "", said)
-    start, mark, query = said.partition("?")
     covered = _PAIR.sub(
-        lambda pair: f"{pair[1]}{pair[2]}={HIDDEN if is_secret(pair[2], more) else pair[3]}", query
+        lambda pair: f"{pair[1]}{pair[2]}={HIDDEN if is_secret(pair[2], more) else pair[3]}",
+        _USER.sub("", said),
     )
-    return text(f"{start}{mark}{covered}")
+    return text(covered)
 
 
 def headers(

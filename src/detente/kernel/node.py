@@ -58,6 +58,7 @@ class Node:
     token: str = ""
     name: str = "Détente"
     running: bool = True  # False: somebody only looks at the ledger, and nothing is watched
+    _newest: tuple[Instant, Instant] = (0, 0)  # what the ledger has reached, and the clock then
     parts: dict[type, Any] = field(default_factory=dict)
     """Running machinery that a slice's levers must reach (its breakers, its prober), by type."""
     unwritten: Unwritten | None = None
@@ -83,6 +84,17 @@ class Node:
         """What people call it."""
         title = self.catalogue.title(subject)
         return title if len(title) <= _LONGEST_TITLE or " " in title else f"…{title[-6:]}"
+
+    def now(self) -> Instant:
+        """The time by which things fall due: nobody waits for a clock that was put back.
+
+        Where the ledger is ahead of the clock, time goes on from the ledger's newest fact.
+        """
+        clock, newest = self.clock.now(), self._newest
+        for last in self.ledger.read(backwards=True, limit=1):
+            if last.at > newest[0] + clock - newest[1]:
+                self._newest = newest = (last.at, clock)
+        return max(clock, newest[0] + max(0, clock - newest[1]))
 
     def began(self) -> Instant:
         """When the first fact was written: before it nothing is known, good or bad."""

@@ -95,7 +95,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
     latest = last_seen(node.rows, name)
     state, span = _state(node.rows, about, latest)
     since, reason = (span.start, span.says) if span else (None, "")
-    if state == "up" and latest and not _fresh(node, check, latest, now):
+    if state == "up" and latest and not (node.running and _fresh(node, check, latest, now)):
         state, since, reason = "cannot tell", latest.until, "nobody has looked since"
     outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
     gaps = unmeasured(node.rows, name, start, now, check.every)

@@ -41,6 +41,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     sha256: str
     caller: str = ""
+    asked: str = ""
     state: State
     money: Money | None = None
     reason: str = ""

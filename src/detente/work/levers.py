@@ -81,7 +81,7 @@ def _hold(node: Node, pull: Pull) -> list[Fact]:
     call = _waiting_call(node, pull)
     if call.state == "held":
         raise Refused(f"It is held already: {call.reason}. Retry it, or settle it by hand.")
-    until: Instant | None = None if form.hours is None else later(pull.at, form.hours * 3600)
+    until: Instant | None = None if form.hours is None else later(node.now(), form.hours * 3600)
     reason = _needed(form.reason, "why it waits")
     return [CallHeld(about=call.about, route=call.route, reason=reason, until=until)]
 

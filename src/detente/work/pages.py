@@ -91,7 +91,9 @@ def _done_lately(node: Node) -> list[Call]:
 def _route_state(node: Node, name: str) -> RouteState:
     about = f"route:{name}"
     going = {span.kind: span for span in spans.going_on(node.rows) if span.about == about}
-    if "pause" in going:
+    if not node.running:
+        state, tone, reason = "Détente is not running", "plain", "no call is passed on"
+    elif "pause" in going:
         state, tone, reason = "paused", "warn", going["pause"].says
     elif "breaker" in going:
         state, tone, reason = "stopped waiting", "bad", going["breaker"].says

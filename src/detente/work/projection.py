@@ -21,7 +21,8 @@ from detente.kernel.views import Projection, Rows
 _TABLES = """
 create table work_call(
   about text primary key, route text not null, vendor text not null, key text not null,
-  method text not null, path text not null, sha256 text not null, caller text not null, state text not null,
+  method text not null, path text not null, sha256 text not null, caller text not null,
+  asked text not null, state text not null,
   minor integer, currency text, reason text not null default '', unknown integer not null default 0,
   attempts integer not null default 0, taken_at integer not null, parked_at integer,
   next_at integer, changed_at integer not null, request integer not null, answer integer,
@@ -60,12 +61,12 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         case CallTaken() as fact:
             worth = (fact.money.minor, fact.money.currency) if fact.money else (None, None)
             rows.execute(
-                "insert into work_call(about, route, vendor, key, method, path, sha256, caller,"
+                "insert into work_call(about, route, vendor, key, method, path, sha256, caller, asked,"
                 " state, minor, currency, taken_at, changed_at, request)"
-                " values (?, ?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, ?, ?, ?) on conflict do nothing",
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'taken', ?, ?, ?, ?, ?) on conflict do nothing",
                 (
                     fact.about, fact.route, fact.vendor, fact.key, fact.method, fact.path,
-                    fact.sha256, fact.caller, *worth, recorded.at, recorded.at, recorded.position,
+                    fact.sha256, fact.caller, fact.asked, *worth, recorded.at, recorded.at, recorded.position,
                 ),
             )  # fmt: skip
         case CallCharged() as fact:
@@ -117,4 +118,4 @@ _HEARS = (
     CallSentAgain, CallSettled, CallRefunded, CallLost,
 )  # fmt: skip
 
-calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=3)
+calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=4)

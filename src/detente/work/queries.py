@@ -14,7 +14,7 @@ from detente.kernel.views import Rows
 from detente.work.decisions import WAITING, Call, State
 
 _NAMES = (
-    "about", "route", "vendor", "key", "method", "path", "sha256", "caller", "state", "minor",
+    "about", "route", "vendor", "key", "method", "path", "sha256", "caller", "asked", "state", "minor",
     "currency", "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at",
     "request", "answer", "status", "note",
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import apsw
 
-from detente.kernel.clock import Clock, Seconds
+from detente.kernel.clock import Clock, Instant, Seconds
 from detente.kernel.fact import Fact, Recorded, Unknown, encode
 from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt, asking, file
 from detente.kernel.ledger.holder import Hold
@@ -63,6 +63,7 @@ class SqliteLedger:
             self._open_for_writing(holder, patience)
         self._published = self._pen.head if self._pen else 0
         self._newest = self._pen.newest if self._pen else 0
+        self._clocked = clock.now()
         if self._pen and writer == "thread" and not in_memory:
             self._scribe = Scribe(self._pen, self._settle)
 
@@ -102,9 +103,20 @@ class SqliteLedger:
         """See `Ledger.append`. Whoever stops waiting (is cancelled) does not stop the write."""
         if attach:
             _check(attach, len(facts))
-        self._newest = at = max(self._clock.now(), self._newest)
+        at = self._moment()
         lines = [_line(fact) for fact in facts]
         return await self._ask(Append(lines, at, by, condition, key, attach, reader))
+
+    def _moment(self) -> Instant:
+        """When this is written: never before what stands there already.
+
+        Behind a newest fact from the future (the clock was put back) time goes on at half speed,
+        so that durations stay durations until the clock has caught up.
+        """
+        now = self._clock.now()
+        self._newest = max(now, self._newest + max(0, now - self._clocked) // 2)
+        self._clocked = now
+        return self._newest
 
     async def expire(self, positions: Sequence[int]) -> None:
         """See `Ledger.expire`. Positions that have no attachment are passed over."""

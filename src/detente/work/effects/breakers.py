@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from detente.facts.watch import CameBack
+from detente.facts.watch import CameBack, SheetFiled
 from detente.facts.work import BreakerClosed, BreakerOpened, RoutePaused, RouteResumed
 from detente.kernel import spans
+from detente.kernel.clock import Instant, later
 from detente.kernel.fact import Fact, Subject, plain
-from detente.kernel.ledger import LedgerError
+from detente.kernel.ledger import LedgerError, Query
 from detente.kernel.node import Node
 from detente.work import queries
 from detente.work.engine.breaker import Breaker, BreakerSettings, Change
@@ -18,6 +19,7 @@ from detente.work.settings import Route, Work
 
 log = logging.getLogger(__name__)
 
+_SHEETS = Query(names=(SheetFiled.name,))
 _LOOK_EVERY = 5.0  # seconds between two looks at breakers that try again
 
 
@@ -58,9 +60,12 @@ class Breakers:
                         breaker.hold_open(f"the route is paused: {paused.reason}")
                     case RouteResumed() if breaker:
                         breaker.release()
-                    case CameBack() as back:
+                    case CameBack() as back if self._in_production(back):
                         self._try_at_once(back.of)
             self._stir()
+
+    def _in_production(self, back: CameBack) -> bool:
+        return self.node.catalogue.in_production(back.of, back.environment)
 
     def _try_at_once(self, vendor: Subject) -> None:
         """The vendor answers its check again: no reason to sit out the rest of the wait."""
@@ -83,8 +88,8 @@ class Breakers:
         """Why a breaker that tries again may close without another call, or None.
 
         Nothing must be left to send: otherwise calls tell. Then a good probe is enough; so is a
-        check that finds the vendor well for as long as calls count. Without anybody who knows, it
-        is tried again after the longest wait. A vendor whose check fails is left alone.
+        check of the vendor's that answered since. Silence proves nothing: without a check it stays
+        half open, and the next call tells.
         """
         now = self._by_route[name].snapshot()
         if now.state != "half-open" or now.in_flight:
@@ -93,18 +98,19 @@ class Breakers:
             return None
         if now.good_probes:
             return "the last call came back well and nothing waits to be sent"
-        checks = [
-            f"check:{each}" for each in self.node.catalogue.measures_of(f"vendor:{route.vendor}")
-        ]
-        going = {(each.kind, each.about) for each in spans.going_on(self.node.rows)}
-        quiet = asyncio.get_running_loop().time() - now.since
-        if any(("outage", each) in going for each in checks):
-            return None
-        if any(("blind", each) not in going for each in checks):
-            well = quiet >= route.breaker.window
-            return "its check answers and nothing waits to be sent" if well else None
-        tried = quiet >= route.breaker.open_for_at_most
-        return "nobody has called since" if tried else None
+        since = later(self.node.clock.now(), now.since - asyncio.get_running_loop().time())
+        if self._seen_well(self.node.catalogue.measures_of(f"vendor:{route.vendor}"), since):
+            return "its check answers and nothing waits to be sent"
+        return None
+
+    def _seen_well(self, checks: Sequence[str], since: Instant) -> bool:
+        """Does the newest sheet, begun after that moment, tell of good answers and no bad ones?"""
+        for newest in self.node.ledger.read(_SHEETS, backwards=True, limit=1):
+            sheet = newest.fact
+            if isinstance(sheet, SheetFiled) and sheet.since >= since:
+                told = [sheet.tallies[each] for each in checks if each in sheet.tallies]
+                return any(each.ok for each in told) and not any(each.failed for each in told)
+        return False
 
     async def note_changes(self) -> None:
         """Write down every change of a breaker, in order."""

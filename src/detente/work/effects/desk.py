@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -59,7 +60,6 @@ class Desk:
         self._owed: set[asyncio.Task[None]] = set()  # what is still to be written down
         self._stirred = asyncio.Event()
         self.breakers = Breakers(node, stir=self._stirred.set)
-        self._newest = (0, 0.0)  # a moment the ledger has reached, and when on the loop's clock
 
     # -- taking calls ------------------------------------------------------------------------
 
@@ -109,7 +109,8 @@ class Desk:
             method=incoming.method,
             path=masking.address(incoming.path, self.work.masked),
             sha256=hashlib.sha256(incoming.body).hexdigest(),
-            caller=_caller(incoming, key),
+            caller=self._caller(incoming, key),
+            asked=_asked(incoming, key),
             money=decisions.worth(incoming.body, route.money),
         )
         request = _kept(route, incoming)
@@ -145,8 +146,10 @@ class Desk:
     async def _same(self, incoming: Incoming, key: str, first: Outgoing) -> Outgoing:
         """A second request under a key whose first is being answered gets the first's answer."""
         call = queries.by_key(self.node.rows, incoming.route, key)
-        if call is not None and (wrong := self._differs(call, incoming)):
-            return problem(422, wrong)
+        if call is not None and self._is_another(call, incoming):
+            return problem(422, _OTHER_REQUEST)
+        if call is not None and self._is_somebody_else(call, incoming):
+            return self._accepted(self.work.routes[incoming.route], call)
         return first
 
     def _again(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
@@ -154,9 +157,10 @@ class Desk:
         call = queries.by_key(self.node.rows, incoming.route, key)
         if call is None:
             raise LedgerError("the call is on disk, but the views have not read it yet")
-        if wrong := self._differs(call, incoming):
-            return problem(422, wrong)
-        if call.parked_at is not None or call.answer is None:
+        if self._is_another(call, incoming):
+            return problem(422, _OTHER_REQUEST)
+        known_only = self._is_somebody_else(call, incoming)
+        if call.parked_at is not None or call.answer is None or known_only:
             return self._accepted(route, call)
         kept = self.node.ledger.attachment(call.answer)
         if kept is None:
@@ -165,13 +169,30 @@ class Desk:
         headers = (*end_to_end(reply.headers), ("Idempotent-Replayed", "true"))
         return Outgoing(reply.status, headers, reply.body)
 
-    def _differs(self, call: Call, incoming: Incoming) -> str | None:
-        """Why that is not the same request of the same caller, if it is not."""
+    def _is_another(self, call: Call, incoming: Incoming) -> bool:
+        """Was the key used for another request?"""
+        if call.asked:
+            return call.asked != _asked(incoming, call.key)
         sha256 = hashlib.sha256(incoming.body).hexdigest()
         path = masking.address(incoming.path, self.work.masked)
-        if (call.sha256, call.method, call.path) != (sha256, incoming.method, path):
-            return _OTHER_REQUEST
-        return None if call.caller == _caller(incoming, call.key) else _OTHER_CALLER
+        return (call.sha256, call.method, call.path) != (sha256, incoming.method, path)
+
+    def _is_somebody_else(self, call: Call, incoming: Incoming) -> bool:
+        """Then they hear that the call is known, and nothing of the vendor's answer."""
+        return bool(call.asked) and call.caller != self._caller(incoming, call.key)
+
+    def _caller(self, incoming: Incoming, key: str) -> str:
+        """Who asks, as far as they say: keyed, so that nobody can guess a password from it."""
+        own = _IDEMPOTENCY.lower()
+        said = [
+            value
+            for name, value in incoming.headers
+            if masking.is_secret(name) and name.lower() != own
+        ]
+        if not said:
+            return ""
+        message = "\n".join((key, *said)).encode("utf-8", "surrogateescape")
+        return hmac.new(self.node.token.encode(), message, "sha256").hexdigest()
 
     def _accepted(self, route: Route, call: Call) -> Outgoing:
         told = {
@@ -254,7 +275,7 @@ class Desk:
         route = self.work.routes[name]
         successes = 0
         while True:
-            call = queries.next_due(self.node.rows, name, self._now())
+            call = queries.next_due(self.node.rows, name, self.node.now())
             if call is None or call.about in self.at_vendor or self._just_decided(call):
                 await self._until_due(name)
                 continue
@@ -298,7 +319,7 @@ class Desk:
             outcome,
             route.replay,
             repeatable=_repeatable(route),
-            now=self._now(),
+            now=self.node.now(),
             chance=self.node.chance.random(),
         )
         kept_reply = {0: _pack(reply)} if reply and isinstance(facts[0], CallCharged) else None
@@ -368,21 +389,8 @@ class Desk:
 
     async def _until_due(self, name: str) -> None:
         at = queries.next_due_at(self.node.rows, name)
-        wait = 3600.0 if at is None else max(0.05, (at - self._now()) / NS)
+        wait = 3600.0 if at is None else max(0.05, (at - self.node.now()) / NS)
         await self._stir(wait)
-
-    def _now(self) -> Instant:
-        """The time the queue goes by: no waiting call must wait for a clock that was put back.
-
-        Where the ledger is ahead of the clock, time goes on from the ledger's newest fact.
-        """
-        loop = asyncio.get_running_loop().time()
-        at, seen = self._newest
-        reached = at + round((loop - seen) * NS)
-        for newest in self.node.ledger.read(backwards=True, limit=1):
-            if newest.at > reached:
-                self._newest, reached = (newest.at, loop), newest.at
-        return max(self.node.clock.now(), reached)
 
     async def _stir(self, seconds: float) -> None:
         """Wait, or less if something changed."""
@@ -442,12 +450,10 @@ def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] | None = None)
     return Request(end_to_end(incoming.headers, without=named), incoming.body, incoming.path)
 
 
-def _caller(incoming: Incoming, key: str) -> str:
-    """Who asks, as far as they say. With the key in it, so that nobody is known across calls."""
-    said = [
-        value for name, value in incoming.headers if name.lower() in ("authorization", "cookie")
-    ]
-    return hashlib.sha256("\n".join((key, *said)).encode()).hexdigest() if said else ""
+def _asked(incoming: Incoming, key: str) -> str:
+    """What was asked under the key, to the letter: SHA-256 of key, method, path and body."""
+    said = f"{key}\n{incoming.method}\n{incoming.path}\n"
+    return hashlib.sha256(said.encode("utf-8", "surrogateescape") + incoming.body).hexdigest()
 
 
 _OUR_FAULT = "Détente itself failed at this; its log says more"
@@ -464,6 +470,7 @@ def _call(taken: CallTaken, position: int, now: Instant) -> Call:
         path=taken.path,
         sha256=taken.sha256,
         caller=taken.caller,
+        asked=taken.asked,
         state="taken",
         money=taken.money,
         taken_at=now,
@@ -489,7 +496,4 @@ def _repeatable(route: Route | None) -> bool:
 
 _OTHER_REQUEST = (
     "this idempotency key was used for another request; use a new key for a new request"
-)
-_OTHER_CALLER = (
-    "this idempotency key was used by another caller, and the answer is theirs; use a new key"
 )
