@@ -87,11 +87,10 @@ KINDS = (*_BY_KIND, "")
 
 # Links to read, to look at or to build with: nobody's customers wait for them.
 NOT_VENDORS = _words("""
-  github.com githubusercontent.com githubassets.com gitlab.com bitbucket.org npmjs.com npmjs.org
-  yarnpkg.com nodejs.org pypi.org pythonhosted.org python.org readthedocs.io readthedocs.org
-  packagist.org getcomposer.org php.net rubygems.org ruby-lang.org crates.io docs.rs
-  rust-lang.org golang.org go.dev maven.org apache.org gradle.org spring.io springframework.org
-  oracle.com docker.com docker.io ghcr.io quay.io gcr.io kubernetes.io helm.sh w3.org schema.org
+  github.com githubusercontent.com githubassets.com gitlab.com bitbucket.org nodejs.org python.org
+  readthedocs.io readthedocs.org php.net ruby-lang.org docs.rs rust-lang.org golang.org go.dev
+  apache.org gradle.org spring.io springframework.org oracle.com docker.com kubernetes.io helm.sh
+  w3.org schema.org
   json-schema.org xmlsoap.org whatwg.org ietf.org rfc-editor.org iana.org ogp.me purl.org
   mozilla.org wikipedia.org stackoverflow.com stackexchange.com medium.com dev.to youtube.com
   youtu.be twitter.com x.com linkedin.com instagram.com facebook.com gnu.org opensource.org

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 import threading
@@ -313,10 +314,24 @@ def test_who_answers_badly_is_not_excused_by_canaries(serve, acts, worlds, close
     assert world.until_seen(1)[0].verdict == "failed"
 
 
-def test_changed_canaries_release_what_waited(serve, worlds, closed_port):
+@pytest.fixture
+def silent_port():
+    """A port where nobody is let in and nobody is turned away: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(socket.socket())
+        door.bind(("127.0.0.1", 0))
+        door.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(door.getsockname())
+        yield door.getsockname()[1]
+
+
+def test_changed_canaries_release_what_waited(worlds, closed_port, silent_port):
     """Verdicts that waited for canaries are not lost when the canaries change."""
     world = worlds()
-    world.obey(tcp("a", closed_port), canaries=("192.0.2.1:9",))
+    world.obey(tcp("a", closed_port), canaries=(f"127.0.0.1:{silent_port}",))
     world.until(lambda: world.prober.canaries is not None and world.prober.canaries._out > 0)
     world.obey(tcp("a", closed_port))
     assert [each.verdict for each in world.seen] == ["failed"]
