@@ -104,10 +104,11 @@ def serve(stage: Stage) -> Serve:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    """A port where nobody listens, and nobody will: it is taken and stays shut."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 def hear_request(sock: socket.socket) -> bytes:
