@@ -180,11 +180,6 @@ class VendorStory:
         await asyncio.gather(*(actor.leave() for actor in self.actors.values()))
         await self.line.close()
 
-    async def restart_node(self) -> None:
-        """kill -9 for the node, and up again from the same ledger."""
-        await self.actors["node"].die()
-        await self.actors["node"].enter()
-
     # -- what the director does ------------------------------------------------------------------
 
     async def goes_on(self, seconds: float) -> None:

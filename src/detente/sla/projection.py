@@ -51,7 +51,7 @@ insert into sla_filed values (?, ?, ?, ?, ?, 1) on conflict do update set
   running = 1
 """
 _FELL = "insert or replace into sla_down values (?, ?, null)"
-_ROSE = "update sla_down set until = ? where name = ?"
+_ROSE = "update sla_down set until = ? where name = ? and until is null"
 _WAS_DOWN = """
 select 1 from sla_down where name = ? and since < ? and (until is null or until > ?)
 """
@@ -103,4 +103,4 @@ def _see(rows: Rows, sheet: SheetFiled, name: str, tally: Tally) -> None:
 
 _HEARS = (SheetFiled.name, WentDown.name, CameBack.name, Retired.name, Started.name)
 
-seen = Projection("sla", _TABLES, _HEARS, _fold)
+seen = Projection("sla", _TABLES, _HEARS, _fold, version=2)

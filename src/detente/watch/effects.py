@@ -171,10 +171,11 @@ def _has_checks(node: Node) -> bool:
 async def retire(node: Node) -> None:
     """Whatever goes on of a check that is not declared any more ends here: nobody would see it end."""
     checks = node.settings(Watch).checks
-    for span in spans.going_on(node.rows):
-        if span.kind in _OURS and plain(span.about) not in checks:
-            by, key = "detente:watch", f"retired:{span.opened_by}"
-            await node.record(Retired(about=span.about), by=by, key=key)
+    going = [each for each in spans.going_on(node.rows) if each.kind in _OURS]
+    latest = {each.about: each.opened_by for each in going if plain(each.about) not in checks}
+    for about, opened_by in latest.items():  # one fact ends all that goes on of a check
+        key = f"retired:{opened_by}"
+        await node.record(Retired(about=about), by="detente:watch", key=key)
 
 
 _OURS = ("outage", "warning", "blind")

@@ -167,9 +167,17 @@ def _stray_sign(name: str, waiting: Waiting) -> Sign:
 
 def _route_sign(node: Node, state: RouteState, waiting: Waiting) -> Sign:
     going = [span for span in spans.going_on(node.rows) if span.about == state.about]
-    plural = "call waits" if state.waiting == 1 else "calls wait"
-    parked = f"{state.waiting} {plural} to be passed on" if state.waiting else ""
-    sentence = "; ".join(part for part in (state.reason, parked) if part)
+    route = plain(state.about)
+    held = sum(each.calls for each in queries.books(node.rows, route=route) if each.state == "held")
+    parked = state.waiting - held
+    said = (
+        state.reason,
+        f"{parked} {'call waits' if parked == 1 else 'calls wait'} to be passed on"
+        if parked
+        else "",
+        f"{held} {'call waits' if held == 1 else 'calls wait'} for a person" if held else "",
+    )
+    sentence = "; ".join(part for part in said if part)
     return Sign(
         tone="warn",
         about=state.about,
