@@ -25,7 +25,15 @@ from msgspec import Meta
 import detente
 from detente.facts.node import Started, Stopped
 from detente.kernel import spans
-from detente.kernel.catalogue import Catalogue, Mistake, Service, Team, Vendor
+from detente.kernel.catalogue import (
+    Catalogue,
+    Infrastructure,
+    Journey,
+    Mistake,
+    Service,
+    Team,
+    Vendor,
+)
 from detente.kernel.clock import Clock, SystemClock, seconds_between
 from detente.kernel.config import Address, Url, load
 from detente.kernel.ledger import Ledger, LedgerError, Query, beside
@@ -71,6 +79,8 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
     services: Mapping[str, Service] = {}
+    infrastructure: Mapping[str, Infrastructure] = {}
+    journeys: Mapping[str, Journey] = {}
 
 
 def declared_type(cards: Sequence[Slice] = CARDS) -> type[Declared]:
@@ -118,7 +128,13 @@ def _is_loopback(host: str) -> bool:
 
 def catalogue_of(declared: Declared, cards: Sequence[Slice] = CARDS) -> Catalogue:
     """What was declared, with what the slices measure of it."""
-    bare = Catalogue(teams=declared.teams, vendors=declared.vendors, services=declared.services)
+    bare = Catalogue(
+        teams=declared.teams,
+        vendors=declared.vendors,
+        services=declared.services,
+        infrastructure=declared.infrastructure,
+        journeys=declared.journeys,
+    )
     measures = {
         name: measure
         for card in cards

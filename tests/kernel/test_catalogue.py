@@ -12,7 +12,7 @@ needs = st.dictionaries(names, st.lists(names, max_size=4).map(tuple), max_size=
 
 
 def services(graph: dict[str, tuple[str, ...]]) -> Catalogue:
-    return Catalogue(services={name: Service(needs=need) for name, need in graph.items()})
+    return Catalogue(services={name: Service(needs=graph.get(name, ())) for name in "abcdef"})
 
 
 @given(needs, names)
@@ -95,13 +95,13 @@ def test_every_mistake_is_told_with_its_place() -> None:
             "production cannot be the twin of itself"
         ),
         ("services", "shop", "needs", 0): (
-            "no service or vendor is called cardpai; did you mean cardpay?"
+            "no service, vendor or infrastructure is called cardpai; did you mean cardpay?"
         ),
         ("services", "shop", "needs", 1): "shop cannot need itself",
         ("services", "shop", "needs", 2): (
-            "no service or vendor is called nothing-like-it; declared: cardpay, shop"
+            "no service, vendor or infrastructure is called nothing-like-it; declared: cardpay, shop"
         ),
-        ("services", "cardpay"): "a vendor is called cardpay too; rename one of them",
+        ("services", "cardpay"): "cardpay is also declared as vendor; rename one of them",
     }
 
 

@@ -8,12 +8,16 @@ catalogue, so it lives here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import combinations
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from detente.kernel.fact import Subject, kind, plain
+from detente.kernel.money import Money
+from detente.kernel.needs import Need, Needs
 
 _TITLE = Meta(description="what people call it; by default its name")
 
@@ -55,17 +59,62 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     contact: Annotated[str, Meta(description="how people reach the vendor when it matters")] = ""
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A need that is not simply one name: some of several, or nothing that it would fall over."""
+
+    any_of: Annotated[tuple[str, ...], Meta(description="one of these is enough")] = ()
+    at_least: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="so many of those in `of`")
+    ] = None
+    of: Annotated[tuple[str, ...], Meta(description="where `at_least` are needed")] = ()
+    can_live_without: Annotated[
+        tuple[str, ...], Meta(description="missed when they are down, and no more than that")
+    ] = ()
+
+
+Needed = tuple[str | Group, ...]
+
+_NEEDS = Meta(
+    description="what it cannot work without: names, or any_of, at_least/of, can_live_without"
+)
+
+
+class Infrastructure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What things run on: a host, a database, a network, a sign-on server."""
+
+    title: Annotated[str, _TITLE] = ""
+    teams: Annotated[
+        tuple[str, ...], Meta(description="told when it fails; nobody named means every team")
+    ] = ()
+    needs: Annotated[Needed, _NEEDS] = ()
+
+
+class Journey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What people come for: buying, renewing a permit. Worth money while it can be done."""
+
+    title: Annotated[str, _TITLE] = ""
+    teams: Annotated[
+        tuple[str, ...], Meta(description="told when it fails; nobody named means every team")
+    ] = ()
+    earns: Annotated[
+        Money | None, Meta(description="what an hour of it is worth, for example 1200 EUR")
+    ] = None
+    needs: Annotated[Needed, _NEEDS] = ()
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something of our own. `needs` lists the services and vendors it cannot work without."""
+    """Something of our own. `needs` says what it cannot work without."""
 
     title: Annotated[str, _TITLE] = ""
     teams: Annotated[
         tuple[str, ...], Meta(description="told when it fails; nobody named means every team")
     ] = ()
     environments: Mapping[str, Environment] = {}
-    needs: Annotated[
-        tuple[str, ...], Meta(description="services and vendors it cannot work without")
-    ] = ()
+    needs: Annotated[Needed, _NEEDS] = ()
+
+
+Entry = Vendor | Service | Infrastructure | Journey
+"""What can be needed, or fall."""
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -76,34 +125,72 @@ class Measure(msgspec.Struct, frozen=True):
     is_outage: bool
 
 
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything declared, by name."""
 
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
     services: Mapping[str, Service] = {}
+    infrastructure: Mapping[str, Infrastructure] = {}
+    journeys: Mapping[str, Journey] = {}
     measures: Mapping[str, Measure] = {}  # by the name of the check
+
+    @cached_property
+    def entries(self) -> Mapping[Subject, Entry]:
+        """Everything that can be needed or fall."""
+        return {f"{noun}:{name}": entry for noun, _, name, entry in self._shelved()}
+
+    def _shelved(self) -> Iterator[tuple[str, str, str, Entry]]:
+        """(kind, section, name, entry) of everything that can be needed or fall."""
+        shelves: tuple[tuple[str, str, Mapping[str, Entry]], ...] = (
+            ("vendor", "vendors", self.vendors),
+            ("service", "services", self.services),
+            ("infrastructure", "infrastructure", self.infrastructure),
+            ("journey", "journeys", self.journeys),
+        )
+        for noun, section, shelf in shelves:
+            for name, entry in shelf.items():
+                yield noun, section, name, entry
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What needs what, and what falls when this falls."""
+        return Needs(
+            {
+                subject: tuple(self._need(each) for each in getattr(entry, "needs", ()))
+                for subject, entry in self.entries.items()
+            }
+        )
+
+    def _need(self, needed: str | Group) -> Need:
+        if isinstance(needed, str):
+            return Need(self._found((needed,)))
+        if needed.can_live_without:
+            return Need(self._found(needed.can_live_without), soft=True)
+        if needed.at_least is not None:
+            return Need(self._found(needed.of), at_least=needed.at_least)
+        return Need(self._found(needed.any_of))
+
+    def _found(self, names: tuple[str, ...]) -> tuple[Subject, ...]:
+        return tuple(found for name in names if (found := self.find(name)))
 
     def title(self, subject: Subject) -> str:
         """What people call it: `vendor:cardpay` → 'CardPay'."""
         entry = self.entry(subject)
         return (entry.title if entry else "") or plain(subject)
 
-    def entry(self, subject: Subject) -> Vendor | Service | Team | None:
-        shelves: dict[str, Mapping[str, Vendor | Service | Team]] = {
-            "vendor": self.vendors,
-            "service": self.services,
-            "team": self.teams,
-        }
-        return shelves.get(kind(subject), {}).get(plain(subject))
+    def entry(self, subject: Subject) -> Entry | Team | None:
+        if kind(subject) == "team":
+            return self.teams.get(plain(subject))
+        return self.entries.get(subject)
 
     def find(self, name: str) -> Subject | None:
         """The subject people mean by a bare name: `cardpay` → `vendor:cardpay`."""
-        if name in self.vendors:
-            return f"vendor:{name}"
-        if name in self.services:
-            return f"service:{name}"
-        return None
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Subject]:
+        return {name: f"{noun}:{name}" for noun, _, name, _ in reversed([*self._shelved()])}
 
     def in_production(self, subject: Subject, environment: str) -> bool:
         """Do customers depend on that environment of it? What names none is production."""
@@ -128,47 +215,77 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
         return named or tuple(self.teams)
 
     def needing(self, subject: Subject) -> tuple[Subject, ...]:
-        """Services that need it, directly or through others, nearest first."""
-        found: list[Subject] = []
-        frontier = [subject]
-        while frontier:
-            here = frontier.pop(0)
-            for name, service in self.services.items():
-                candidate = f"service:{name}"
-                if candidate in found or candidate == subject:
-                    continue
-                if plain(here) in service.needs:
-                    found.append(candidate)
-                    frontier.append(candidate)
-        return tuple(found)
+        """What needs it, directly or through others, nearest first."""
+        return self.needs.needing(subject)
 
     def mistakes(self) -> Iterator[Mistake]:
         """Names that nothing answers to, names that mean two things, twins of nobody."""
-        for shelf, entries in (("vendors", self.vendors), ("services", self.services)):
-            for name, entry in entries.items():
-                for index, team in enumerate(entry.teams):
-                    if team not in self.teams:
-                        yield unknown((shelf, name, "teams", index), "team", team, self.teams)
-                for env, environment in entry.environments.items():
-                    twin = environment.twin_of
-                    where = (shelf, name, "environments", env, "twin_of")
-                    if twin == env:
-                        yield Mistake(where, f"{env} cannot be the twin of itself")
-                    elif twin is not None and twin not in entry.environments:
-                        yield unknown(where, "environment", twin, entry.environments)
-        for name, service in self.services.items():
-            if name in self.vendors:
+        for _, section, name, entry in self._shelved():
+            for index, team in enumerate(entry.teams):
+                if team not in self.teams:
+                    yield unknown((section, name, "teams", index), "team", team, self.teams)
+            for env, environment in getattr(entry, "environments", {}).items():
+                twin = environment.twin_of
+                where = (section, name, "environments", env, "twin_of")
+                if twin == env:
+                    yield Mistake(where, f"{env} cannot be the twin of itself")
+                elif twin is not None and twin not in entry.environments:  # type: ignore[union-attr]
+                    yield unknown(where, "environment", twin, entry.environments)  # type: ignore[union-attr]
+            for index, need in enumerate(getattr(entry, "needs", ())):
+                yield from self._in_need((section, name, "needs", index), name, need)
+        yield from self._taken_twice()
+
+    def _in_need(
+        self, where: tuple[str | int, ...], name: str, need: str | Group
+    ) -> Iterator[Mistake]:
+        if isinstance(need, Group):
+            yield from _contradictions(where, need)
+        for place, needed in _names_in(where, need):
+            if needed == name:
+                yield Mistake(place, f"{name} cannot need itself")
+            elif (found := self.find(needed)) is None:
+                there = {**self.vendors, **self.services, **self.infrastructure}
+                yield unknown(place, "service, vendor or infrastructure", needed, there)
+            elif kind(found) == "journey":
                 yield Mistake(
-                    ("services", name), f"a vendor is called {name} too; rename one of them"
+                    place, f"{needed} is a journey: journeys need things, never the reverse"
                 )
-            for index, need in enumerate(service.needs):
-                if need == name:
-                    yield Mistake(("services", name, "needs", index), f"{name} cannot need itself")
-                elif self.find(need) is None:
-                    there = {**self.vendors, **self.services}
-                    yield unknown(
-                        ("services", name, "needs", index), "service or vendor", need, there
-                    )
+
+    def _taken_twice(self) -> Iterator[Mistake]:
+        for (first, _, name, _), (_, section, again, _) in combinations(self._shelved(), 2):
+            if name == again:
+                yield Mistake(
+                    (section, name), f"{name} is also declared as {first}; rename one of them"
+                )
+
+
+def _names_in(
+    where: tuple[str | int, ...], need: str | Group
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(need, str):
+        yield where, need
+        return
+    for field in ("any_of", "of", "can_live_without"):
+        for index, name in enumerate(getattr(need, field)):
+            yield (*where, field, index), name
+
+
+def _contradictions(where: tuple[str | int, ...], need: Group) -> Iterator[Mistake]:
+    said = [
+        bool(need.any_of),
+        bool(need.of) or need.at_least is not None,
+        bool(need.can_live_without),
+    ]
+    if sum(said) != 1:
+        yield Mistake(
+            where, "say one of any_of, at_least with of, or can_live_without in each line of needs"
+        )
+    elif need.of and need.at_least is None:
+        yield Mistake((*where, "of"), "say how many of these are needed, with at_least")
+    elif need.at_least is not None and need.at_least > len(set(need.of)):
+        yield Mistake(
+            (*where, "at_least"), f"{need.at_least} of {len(set(need.of))} can never be met"
+        )
 
 
 def _is_production(places: Mapping[str, Environment], environment: str) -> bool:

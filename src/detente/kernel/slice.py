@@ -7,7 +7,7 @@ holds the cards (`detente.slices`) holds the whole product.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,41 @@ class Lever:
     tone: Tone = "plain"
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What another program sent to an endpoint."""
+
+    method: str
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}  # names in lower case
+    body: bytes = b""
+    by: str = ""  # who says they are acting
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What it gets: bytes, or bytes as they come for as long as it listens."""
+
+    body: bytes = b""
+    status: int = 200
+    type: str = "application/json"
+    headers: Mapping[str, str] = {}
+    stream: AsyncIterator[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address for other programs: a webhook, a feed, a protocol of somebody else's.
+
+    Who may come in is decided at the door, as for pages: reading is free to whoever reaches the
+    node, everything but GET shows the node's token.
+    """
+
+    method: str  # "GET", "POST", "PUT", "DELETE"
+    path: str  # "/dependencies/changes", "/ofrep/v1/evaluate/flags/{key}"
+    explains: str  # one sentence, for the description at /openapi.json
+    answer: Callable[[Node, Asked], Awaitable[Answered]]  # raises NotFound, Refused, BadForm
+
+
 class Sign(msgspec.Struct, frozen=True, kw_only=True):
     """One line on *Now*: what is the matter, with what, since when, who has it, what it costs."""
 
@@ -130,6 +165,7 @@ class Slice:
     pages: tuple[Page, ...] = ()
     panels: tuple[Panel, ...] = ()
     levers: tuple[Lever, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
     effects: tuple[Effect, ...] = ()
     commands: str | None = None  # "detente.work.cli:work", loaded when asked for
     facts: str = ""  # the module in detente.facts; by default named like the slice

@@ -13,13 +13,19 @@ from typing import Any
 import msgspec
 
 import detente
-from detente.kernel.slice import Lever, Nothing, Page
+from detente.kernel.slice import Endpoint, Lever, Nothing, Page
 from detente.kernel.web.pulling import Outcome
 
 Json = dict[str, Any]
 
 
-def describe(name: str, address: str, pages: Sequence[Page], levers: Sequence[Lever]) -> Json:
+def describe(
+    name: str,
+    address: str,
+    pages: Sequence[Page],
+    levers: Sequence[Lever],
+    endpoints: Sequence[Endpoint] = (),
+) -> Json:
     """The whole document."""
     answers = [answered(page) for page in pages]
     forms = [lever.form for lever in levers]
@@ -29,11 +35,13 @@ def describe(name: str, address: str, pages: Sequence[Page], levers: Sequence[Le
         unique, ref_template="#/components/schemas/{name}"
     )
     schemas = dict(zip(unique, found, strict=True))
-    paths = {
+    paths: dict[str, Json] = {
         "/live": {"get": _LIVE},
         **{_path(page): {"get": _asking(page, schemas)} for page in pages},
         **{f"/levers/{lever.name}": {"post": _pulling(lever, schemas)} for lever in levers},
     }
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _talking(endpoint)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"{name} — Détente", "version": detente.__version__},
@@ -59,17 +67,30 @@ def _path(page: Page) -> str:
     return "/now.json" if page.path == "/" else f"{page.path}.json"
 
 
-def _asking(page: Page, schemas: dict[Any, Json]) -> Json:
-    asked = [
+def _in_path(path: str) -> list[Json]:
+    return [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", page.path)
+        for name in re.findall(r"{(\w+)}", path)
     ]
+
+
+def _talking(endpoint: Endpoint) -> Json:
+    return {
+        "summary": endpoint.explains,
+        "operationId": endpoint.method.lower() + re.sub(r"\W+", "_", endpoint.path),
+        "parameters": _in_path(endpoint.path),
+        "responses": {"200": {"description": "As explained."}, "default": _json(_ERROR_HERE)},
+        **({} if endpoint.method == "GET" else {"security": [{"token": []}]}),
+    }
+
+
+def _asking(page: Page, schemas: dict[Any, Json]) -> Json:
     kind = answered(page)
     return {
         "summary": page.title,
         "description": _first_line(kind.__doc__) if kind else "",
         "operationId": "get" + re.sub(r"\W+", "_", page.path),
-        "parameters": asked,
+        "parameters": _in_path(page.path),
         "responses": {"200": _json(schemas.get(kind, {})), "default": _json(_ERROR_HERE)},
     }
 

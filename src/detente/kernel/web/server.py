@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,7 @@ from aiohttp import web
 
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
-from detente.kernel.slice import Ask, Lever, NotFound, Page, Refused
+from detente.kernel.slice import Ask, Asked, Endpoint, Lever, NotFound, Page, Refused
 from detente.kernel.web import door
 from detente.kernel.web.door import TurnedAway
 from detente.kernel.web.kit import STATIC, Flash, Reading, draw, environment
@@ -62,9 +63,11 @@ def application(
     live = Live(node)
     app.on_shutdown.append(live.close)
     app.router.add_get("/live", live.listen)
+    for endpoint in (each for card in node.cards for each in card.endpoints):
+        app.router.add_route(endpoint.method, endpoint.path, site.to_programs(endpoint))
     app.router.add_post("/levers/{lever}", site.pull)
     app.router.add_post("/who", site.introduce)
-    app.router.add_get("/openapi.json", _described(node.name, address, pages, levers))
+    app.router.add_get("/openapi.json", _described(node, address, pages, levers))
     for file in STATIC.iterdir():
         app.router.add_get(f"/static/{file.name}", _static(file))
     for path, page, twin in sorted(_addresses(pages), key=_plainest_first):
@@ -128,6 +131,30 @@ class Site:
     def as_json(self, page: Page) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             return _json(_encoder.encode(page.answer(self._node, _ask(request))))
+
+        return answer
+
+    def to_programs(self, endpoint: Endpoint) -> door.Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            request[_TO_PROGRAMS] = True
+            asked = Asked(
+                method=request.method,
+                path=dict(request.match_info),
+                query=dict(request.query),
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=await request.read(),
+                by=door.who(request),
+            )
+            answered = await endpoint.answer(self._node, asked)
+            headers = {**_FRESH, **answered.headers, "Content-Type": answered.type}
+            if answered.stream is None:
+                return web.Response(body=answered.body, status=answered.status, headers=headers)
+            response = web.StreamResponse(status=answered.status, headers=headers)
+            await response.prepare(request)
+            with suppress(ConnectionError):
+                async for some in answered.stream:
+                    await response.write(some)
+            return response
 
         return answer
 
@@ -237,9 +264,10 @@ def _beside(node: Node) -> dict[str, Path]:
 
 
 def _described(
-    name: str, address: str, pages: Sequence[Page], levers: Sequence[Lever]
+    node: Node, address: str, pages: Sequence[Page], levers: Sequence[Lever]
 ) -> door.Handler:
-    body = _encoder.encode(describe(name, address, pages, levers))
+    endpoints = [each for card in node.cards for each in card.endpoints]
+    body = _encoder.encode(describe(node.name, address, pages, levers, endpoints))
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         return _json(body)
@@ -261,6 +289,7 @@ def _static(file: Path) -> door.Handler:
 
 # Requests and answers
 
+_TO_PROGRAMS = "detente.to_programs"
 _FRESH = {"Cache-Control": "no-store"}
 _OURS = "Something went wrong on our side. The node's log says what; nothing was changed."
 _TITLES = {
@@ -282,7 +311,8 @@ def _ask(request: web.Request) -> Ask:
 def _wants_json(request: web.Request) -> bool:
     accepts = request.headers.get("Accept", "")
     return (
-        request.path.endswith(".json")
+        request.get(_TO_PROGRAMS, False)
+        or request.path.endswith(".json")
         or request.content_type == "application/json"
         or ("application/json" in accepts and "text/html" not in accepts)
     )

@@ -1,0 +1,71 @@
+"""What can happen to an acceptance test, wherever it runs."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from detente.kernel.clock import Instant, lasting
+from detente.kernel.fact import Fact, Subject, Tone, named
+from detente.kernel.spans import SpanKind
+
+Place = Literal["ci", "gate", "production"]
+
+
+@named("acceptance.ran")
+class Ran(Fact, frozen=True, kw_only=True):
+    """A test ran once. About `test:ID`, the same identity in every place."""
+
+    place: Place
+    outcome: Literal["passed", "failed", "skipped"]
+    took: float  # seconds
+    of: Subject = ""  # the service that it vouches for
+    reason: str = ""
+    version: str = ""  # what was tested: a commit, a build
+    release: Subject = ""
+    sha256: str = ""  # of the test's own source: the same test, or not
+
+    routine: ClassVar[bool] = True
+
+    def says(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.outcome} in {self.place} after {lasting(self.took)}{why}"
+
+
+@named("acceptance.began_failing")
+class BeganFailing(Fact, frozen=True, kw_only=True):
+    """A test that vouches for production fails there."""
+
+    of: Subject
+    since: Instant
+    reason: str
+    failures: int = 1
+
+    tone: ClassVar[Tone] = "bad"
+
+    def says(self) -> str:
+        return f"fails in production: {self.reason}"
+
+
+@named("acceptance.passes_again")
+class PassesAgain(Fact, frozen=True, kw_only=True):
+    """It passes in production again."""
+
+    of: Subject
+    since: Instant
+    lasted: float  # seconds
+
+    tone: ClassVar[Tone] = "good"
+
+    def says(self) -> str:
+        return f"passes in production again after {lasting(self.lasted)}"
+
+
+@named("acceptance.retired")
+class Retired(Fact, frozen=True, kw_only=True):
+    """A failing test is not declared any more."""
+
+    def says(self) -> str:
+        return "is no longer run in production"
+
+
+FAILING = SpanKind("test failing", opens=(BeganFailing,), closes=(PassesAgain, Retired))
