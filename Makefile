@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+RIVALS := .venv-bench
+BESIDE := $(RIVALS)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check format bench docs lock clean
@@ -29,7 +31,7 @@ format: $(READY)  ## put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY)  ## measure ourselves beside the rivals, as ratios
+bench: $(READY) $(BESIDE)  ## measure ourselves beside the rivals, as ratios
 	@$(BIN)/python -m bench
 
 docs: $(READY)  ## pictures of every page, and the reference, made anew
@@ -38,9 +40,11 @@ docs: $(READY)  ## pictures of every page, and the reference, made anew
 lock: $(READY)  ## take newer versions of the libraries
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	    --python-version 3.11 --extra demo --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+	    --python-version 3.11 bench/rivals.txt -o bench/rivals.lock
 
-clean:  ## forget the virtual environment and what the tools left
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean:  ## forget the virtual environments and what the tools left
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once, and whenever requirements.lock changes)"
@@ -50,4 +54,11 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m detente.demo.signon
+	@touch $@
+
+$(BESIDE): bench/rivals.lock | $(READY)
+	@echo "Setting up $(RIVALS), where the rivals live (once, and whenever bench/rivals.lock changes)"
+	@test -x $(RIVALS)/bin/python || $(BIN)/python -m venv --without-pip $(RIVALS)
+	@VIRTUAL_ENV=$(CURDIR)/$(RIVALS) $(BIN)/uv pip install --quiet --require-hashes -r bench/rivals.lock
 	@touch $@

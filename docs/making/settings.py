@@ -28,6 +28,7 @@ _SPELT = {
     "Percent": "a percentage",
     "Secret": "a secret",
     "Address": "a host and port",
+    "Place": "a path",
     "Url": "a web address",
     "Amount": "an amount of money",
 }

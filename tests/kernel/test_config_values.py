@@ -14,6 +14,7 @@ from detente.kernel.config import (
     Amount,
     Duration,
     Percent,
+    Place,
     Secret,
     SecretMissing,
     Url,
@@ -182,3 +183,11 @@ def test_a_dollar_sign_fills_nothing_in() -> None:
     """Who writes ${CARDPAY_KEY} for a secret is shown how to refer to it."""
     with pytest.raises(ValueError, match=r"write \{env: CARDPAY_KEY\}"):
         Secret.read("${CARDPAY_KEY}")
+
+
+def test_a_place_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    """Relative paths are looked up beside `detente.yaml`, wherever the node was started."""
+    assert Place.read("tests/acceptance").within({}, tmp_path).path == tmp_path / "tests/acceptance"
+    assert Place.read("/usr/bin/env").within({}, tmp_path).path == Path("/usr/bin/env")
+    with pytest.raises(ValueError, match="expected a path such as"):
+        Place.read("  ")

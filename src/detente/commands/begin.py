@@ -56,7 +56,7 @@ init = Command(
 )
 
 
-def _demo(*, story: str, no_wait: bool, keep: Path | None) -> None:
+def _demo(*, story: str | None, no_wait: bool, keep: Path | None) -> None:
     part = _part("detente.demo", "The demo")
     if importlib.util.find_spec("aiosmtpd") is None:
         raise Mishap(
@@ -68,7 +68,11 @@ def _demo(*, story: str, no_wait: bool, keep: Path | None) -> None:
 demo = Command(
     "demo",
     params=[
-        click.Option(["--story"], default="vendor", show_default=True, help="Which one to play."),
+        click.Option(
+            ["--story"],
+            type=click.Choice(["vendor", "sso", "release"]),
+            help="Play this one only; all three by default.",
+        ),
         click.Option(["--no-wait"], is_flag=True, help="End with the story; do not stay up."),
         click.Option(
             ["--keep"],
@@ -77,7 +81,7 @@ demo = Command(
             help="Keep the ledger and everything else there.",
         ),
     ],
-    help="Play a story live, on real processes, in this terminal and in the browser.",
-    example="detente demo\ndetente demo --story vendor --no-wait",
+    help="Play the stories live, on real processes, in this terminal and in the browser.",
+    example="detente demo\ndetente demo --story sso --no-wait",
     callback=_demo,
 )

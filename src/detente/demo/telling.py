@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Instant, SystemClock, seconds_between
 from detente.kernel.fact import Recorded, Tone, kind, plain
 from detente.kernel.ledger.sqlite import SqliteLedger
+
+if TYPE_CHECKING:
+    from detente.demo.story import Promised
 
 _SIGNS: dict[Tone, tuple[str, str]] = {
     "good": ("✔", "32"),
@@ -65,6 +68,32 @@ class Teller:
         sign, colour = _SIGNS[tone] if tone else (" ", "0")
         self._write(f"  {self._paint(sign, colour)} {label:<34}{value}")
 
+    def table(self, promised: Sequence[Promised]) -> None:
+        """What was promised, what was measured, and whether it was kept."""
+        self._write("")
+        self._write(self._paint("What was promised, and what was measured", "1"))
+        wide = max((len(each.promise) for each in promised), default=0)
+        told = ""
+        for each in promised:
+            if each.story != told:
+                self._write("")
+                self._write(f"  {self._paint(each.story, '1;36')}")
+                told = each.story
+            sign, colour = _SIGNS["good" if each.kept else "bad"]
+            row = self._paint(f"row {each.row:<8}", "2")
+            kept = "" if each.kept else "   not kept"
+            self._write(
+                f"  {self._paint(sign, colour)} {row} {each.promise:<{wide}}   {each.measured}{kept}"
+            )
+        broken = sum(not each.kept for each in promised)
+        self._write("")
+        self._line(
+            "bad" if broken else "good",
+            f"{broken} of {len(promised)} promises were not kept."
+            if broken
+            else f"All {len(promised)} promises were kept.",
+        )
+
     def _line(
         self, tone: Tone, text: str, *, at: Instant | None = None, faint: bool = False
     ) -> None:
@@ -112,4 +141,6 @@ def _title(catalogue: Catalogue, recorded: Recorded) -> str:
         return f"Call …{plain(subject)[-6:]}"
     if kind(subject) == "node":
         return ""
+    if kind(subject) in ("release", "toggle", "test", "change", "advice"):
+        return f"{kind(subject).capitalize()} {plain(subject)}"
     return catalogue.title(subject)

@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from detente.app import catalogue_of, load_declared
 from detente.demo.actors import HOST
 from detente.demo.books import Verdict, compare
-from detente.demo.stage import Actor, Line, free_port, page_port, program
-from detente.demo.telling import Teller, tell_facts
-from detente.kernel.catalogue import Catalogue
+from detente.demo.stage import free_port
+from detente.demo.story import Story
+from detente.demo.telling import Teller
 from detente.kernel.clock import lasting
-from detente.kernel.fact import Recorded
 from detente.kernel.money import Money
 
 RATE = 5.0  # customers a second
 CROWD = 21  # a crowd in which somebody comes with a declined card while CardPay is away
 DRAIN = 60.0  # seconds the queue may take to empty once the vendor is back
-
-Saboteur = Callable[["VendorStory"], Coroutine[Any, Any, None]]
 
 _DECLARED = """\
 # The demo's own configuration: what a small insurance shop would write.
@@ -95,34 +89,22 @@ sla:
 """
 
 
-class VendorStory:
+class VendorStory(Story):
     """The stage with everybody on it."""
+
+    name = "vendor"
+    title = "The vendor"
 
     def __init__(
         self, home: Path, teller: Teller, *, web: int = 0, rate: float = RATE, tempo: float = 1.0
     ) -> None:
-        """`tempo`: how long the acts last, 1 being the speed of a play one can follow."""
-        self.home = home
-        self.teller = teller
+        super().__init__(home, teller, web=web, tempo=tempo)
         self.rate = rate
-        self.tempo = tempo
-        self.line = Line()
         self.ports = {
             name: free_port()
             for name in ("gateway", "vendor", "twin", "portal", "mood", "twin_mood")
         }
-        self._wanted = web
-        self.actors: dict[str, Actor] = {}
-        self.catalogue = Catalogue()
-        self.recorded: list[Recorded] = []
         self.settled: list[str] = []  # policies paid in another way
-        self._heard = asyncio.Event()
-        self._tasks: list[asyncio.Task[Any]] = []
-
-    @property
-    def address(self) -> str:
-        """Where the node's pages are."""
-        return f"http://{HOST}:{self.ports['web']}"
 
     # -- coming and going ------------------------------------------------------------------------
 
@@ -130,41 +112,22 @@ class VendorStory:
         """Everybody enters: vendor, twin, mailbox, node, portal."""
         ports = self.ports
         for name, called, mood in (("vendor", "live", "mood"), ("twin", "test", "twin_mood")):
-            await self._enter(
+            await self.enter(
                 name, "vendor", "--name", called, "--book", self.home / f"{name}.book",
                 "--port", ports[name], "--control-port", ports[mood],
             )  # fmt: skip
-        await self._enter("mailbox", "mailbox", "--folder", self.home / "mail")
-        ports["smtp"], ports["chat"] = self.actors["mailbox"].ports
-        ports["web"] = free_port(self._wanted)  # as late as can be: somebody else may want it too
-        config = self.home / "detente.yaml"
-        config.write_text(_DECLARED.format(home=self.home, host=HOST, **ports), "utf-8")
-        self.catalogue = catalogue_of(load_declared(config))
-        node = Actor(
-            "node",
-            program("detente", "up", "--config", config),
-            self.home / "node.log",
-            ready=page_port,
-        )
-        self.actors["node"] = node
-        await node.enter()
+        mailbox = await self.enter("mailbox", "mailbox", "--folder", self.home / "mail")
+        ports["smtp"], ports["chat"] = mailbox.ports
+        await self.start_node(_DECLARED)
         pay = f"http://{HOST}:{ports['gateway']}/payments/charges"
-        await self._enter(
+        await self.enter(
             "portal", "portal", "--pay", pay, "--book", self.home / "portal.book",
             "--port", ports["portal"], "--patience", 5, "--keeps-trying", 25,
         )  # fmt: skip
-        ledger = self.home / "detente.db"
-        telling = tell_facts(self.teller, ledger, self.catalogue, self._hear)
-        self._tasks.append(asyncio.create_task(telling))
-
-    async def _enter(self, name: str, module: str, *arguments: object) -> None:
-        command = program(f"detente.demo.actors.{module}", *arguments)
-        self.actors[name] = Actor(name, command, self.home / f"{name}.log")
-        await self.actors[name].enter()
 
     async def open_shop(self) -> None:
         shop = f"http://{HOST}:{self.ports['portal']}"
-        await self._enter(
+        await self.enter(
             "customers", "customers", "--shop", shop, "--rate", self.rate, "--patience", 40,
             "--seed", CROWD,
         )  # fmt: skip
@@ -173,18 +136,7 @@ class VendorStory:
         """No new customers; those inside are served."""
         await self.actors["customers"].leave()
 
-    async def clear_stage(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(actor.leave() for actor in self.actors.values()))
-        await self.line.close()
-
     # -- what the director does ------------------------------------------------------------------
-
-    async def goes_on(self, seconds: float) -> None:
-        """Life goes on for so long."""
-        await asyncio.sleep(seconds * self.tempo)
 
     async def mood(self, **mood: object) -> None:
         await self.line.post(f"http://{HOST}:{self.ports['mood']}/mood", mood)
@@ -214,20 +166,6 @@ class VendorStory:
 
     # -- what the audience hears -----------------------------------------------------------------
 
-    async def _hear(self, recorded: Recorded) -> None:
-        self.recorded.append(recorded)
-        self._heard.set()
-
-    async def until(self, name: str, seconds: float, *, count: int = 1) -> bool:
-        """Wait for a fact of that name; False if it did not come in time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while sum(each.name == name for each in self.recorded) < count:
-                    self._heard.clear()
-                    await self._heard.wait()
-                return True
-        return False
-
     async def until_drained(self) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
@@ -243,20 +181,25 @@ class VendorStory:
 
     async def settle_by_hand(self, who: str) -> int:
         """Somebody works the queue: what CardPay refused in the end is paid in another way."""
-        queue = await self.line.get(f"{self.address}/work.json")
+        queue = await self.ask("/work.json")
         held = [call for call in queue["waiting"] if call["state"] == "held"]
-        await self.line.submit(f"{self.address}/who", {"who": who}, self.address)
         for call in held:
             policy = call["key"].removeprefix("portal-")
-            form = {"about": call["about"], "note": "paid by bank transfer", "reference": policy}
-            await self.line.submit(f"{self.address}/levers/work.settle", form, self.address)
+            note = "paid by bank transfer"
+            await self.pull("work.settle", call["about"], who, note=note, reference=policy)
             self.settled.append(policy)
         return len(held)
 
     async def detente_books(self) -> dict[str, int]:
         """Calls by state, as the node's own page says."""
-        answer = await self.line.get(f"{self.address}/work.json")
+        answer = await self.ask("/work.json")
         return {each["state"]: each["calls"] for each in answer["books"]}
+
+    async def acts(self) -> None:
+        await _acts(self)
+
+    async def last_act(self) -> None:
+        await _last_act(self)
 
     async def tell_customers(self) -> None:
         port = self.actors["customers"].ports[0]
@@ -277,39 +220,11 @@ class VendorStory:
             for each in sales
             if each["ended"] and each["ended"]["outcome"] in ("paid", "accepted")
         ]
-        parked = {each.about for each in self.recorded if each.name == "work.call_parked"}
-        paid = {each.about for each in self.recorded if each.name == "work.call_charged"}
+        parked = {each.about for each in self.heard("work.call_parked")}
+        paid = {each.about for each in self.heard("work.call_charged")}
         books = await self.detente_books()
         again = len(parked & paid)
         return compare(promised, charges, books, settled=self.settled, parked_and_charged=again)
-
-
-async def play(
-    home: Path,
-    teller: Teller,
-    *,
-    web: int = 3383,
-    tempo: float = 1.0,
-    saboteur: Saboteur | None = None,
-    stay: Callable[[VendorStory], Awaitable[None]] | None = None,
-) -> bool:
-    """Play the story; True if the books agree. `stay` keeps the stage open afterwards."""
-    async with AsyncExitStack() as after:
-        story = VendorStory(home, teller, web=web, tempo=tempo)
-        after.push_async_callback(story.clear_stage)
-        await story.set_stage()
-        sabotage = asyncio.create_task(saboteur(story)) if saboteur else None
-        await _acts(story)
-        if sabotage is not None:
-            sabotage.cancel()
-            with suppress(asyncio.CancelledError):
-                await sabotage
-            if not story.actors["node"].on_stage:
-                await story.actors["node"].enter()
-        agree = await _last_act(story)
-        if stay is not None:
-            await stay(story)
-        return agree
 
 
 async def _acts(story: VendorStory) -> None:
@@ -364,14 +279,14 @@ async def _acts(story: VendorStory) -> None:
     await story.tell_customers()
 
 
-async def _last_act(story: VendorStory) -> bool:
+async def _last_act(story: VendorStory) -> None:
     teller = story.teller
     await story.close_shop()
     drained = await story.until_drained()
     if held := await story.settle_by_hand("Ben from sales"):
         teller.happens(f"Ben from sales rings up {held} whose card was refused in the end")
         await story.until("work.call_settled", 5, count=held)
-    await story.until("incidents.closed", 30)
+    closed = await story.until("incidents.closed", 30)
     teller.act(
         5, "Everybody in one room, with one set of facts. The shop's book, CardPay's own book and"
         " Détente's ledger are laid side by side.",
@@ -382,11 +297,25 @@ async def _last_act(story: VendorStory) -> bool:
     _tell_money(teller, verdict)
     await _tell_promise(story)
     teller.plain()
-    if verdict.agree:
-        teller.line("good", "The books agree: nobody was lost, nobody was charged twice.")
     for disagreement in verdict.disagreements:
         teller.line("bad", disagreement)
-    return verdict.agree
+    _promises(story, verdict, drained=drained, closed=closed)
+
+
+def _promises(story: VendorStory, verdict: Verdict, *, drained: bool, closed: bool) -> None:
+    """What story one promised, and what came of it."""
+    lost, twice = len(verdict.lost), len(verdict.twice)
+    story.promise("5", "no sale is lost", f"{lost} of {verdict.sales} lost", kept=not lost)
+    story.promise("5", "no card is charged twice", f"{twice} charged twice", kept=not twice)
+    teams = {each.fact.team for each in story.heard("pager.told")}  # type: ignore[attr-defined]
+    paged = f"{len(teams)} teams told of {len(story.heard('incidents.opened'))} incident"
+    story.promise("4", "both sides hear of one incident", paged, kept=len(teams) >= 2 and closed)
+    held = f"{len(story.settled)} settled by hand, the queue " + (
+        "empty" if drained else "not empty"
+    )
+    story.promise("6", "people can work the queue until it is empty", held, kept=drained)
+    same = "three books, one sum" if verdict.agree else f"{len(verdict.disagreements)} differences"
+    story.promise("10", "shop, vendor and ledger say the same", same, kept=verdict.agree)
 
 
 def _tell_money(teller: Teller, verdict: Verdict) -> None:

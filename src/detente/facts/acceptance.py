@@ -23,6 +23,9 @@ class Ran(Fact, frozen=True, kw_only=True):
     version: str = ""  # what was tested: a commit, a build
     release: Subject = ""
     sha256: str = ""  # of the test's own source: the same test, or not
+    suite: str = ""
+    run: str = ""  # the tests that were run together
+    ran_at: Instant | None = None  # when it ended, where that was before it was told
 
     routine: ClassVar[bool] = True
 
@@ -68,4 +71,35 @@ class Retired(Fact, frozen=True, kw_only=True):
         return "is no longer run in production"
 
 
+@named("acceptance.could_not_run")
+class CouldNotRun(Fact, frozen=True, kw_only=True):
+    """Nothing of a suite can be run in production: nobody knows what its tests would say.
+
+    About `suite:NAME`.
+    """
+
+    of: Subject
+    since: Instant
+    reason: str
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return f"could not be run in production: {self.reason}"
+
+
+@named("acceptance.runs_again")
+class RunsAgain(Fact, frozen=True, kw_only=True):
+    """A suite that could not be run can, or is not declared any more."""
+
+    since: Instant
+    retired: bool = False
+
+    tone: ClassVar[Tone] = "good"
+
+    def says(self) -> str:
+        return "is no longer run in production" if self.retired else "runs in production again"
+
+
+UNRUN = SpanKind("suite not run", opens=(CouldNotRun,), closes=(RunsAgain,))
 FAILING = SpanKind("test failing", opens=(BeganFailing,), closes=(PassesAgain, Retired))

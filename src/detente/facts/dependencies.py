@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Subject, Tone, named
+from detente.kernel.money import Money
 
 
 @named("dependencies.change_planned")
@@ -18,9 +19,11 @@ class ChangePlanned(Fact, frozen=True, kw_only=True):
     central: tuple[Subject, ...] = ()  # touched, and a central point of failure: a warning
     falls: tuple[Subject, ...] = ()  # journeys that fall with what is touched
     link: str = ""
+    an_hour: tuple[Money, ...] = ()  # what these journeys earn in an hour
+    tell: tuple[Subject, ...] = ()  # teams that must know
 
     def says(self) -> str:
-        return _told("is planned", self.title, self.central, self.falls)
+        return _told("is planned", self.title, self.central, self.falls, self.an_hour)
 
 
 @named("dependencies.change_recorded")
@@ -33,9 +36,11 @@ class ChangeRecorded(Fact, frozen=True, kw_only=True):
     central: tuple[Subject, ...] = ()
     falls: tuple[Subject, ...] = ()
     link: str = ""
+    an_hour: tuple[Money, ...] = ()
+    tell: tuple[Subject, ...] = ()
 
     def says(self) -> str:
-        return _told("was made", self.title, self.central, self.falls)
+        return _told("was made", self.title, self.central, self.falls, self.an_hour)
 
 
 @named("dependencies.change_dropped")
@@ -63,9 +68,17 @@ class Suspected(Fact, frozen=True, kw_only=True):
         return f"fell together, so they may share something undeclared: {names}"
 
 
-def _told(what: str, title: str, central: tuple[Subject, ...], falls: tuple[Subject, ...]) -> str:
-    if not central:
+def _told(
+    what: str,
+    title: str,
+    central: tuple[Subject, ...],
+    falls: tuple[Subject, ...],
+    an_hour: tuple[Money, ...],
+) -> str:
+    if not falls:
         return f"{what}: {title}"
-    points = ", ".join(each.partition(":")[2] for each in central)
+    points = " and ".join(each.partition(":")[2] for each in central)
+    careful = f"{points} {'is a central point' if len(central) == 1 else 'are central points'}; "
     many = "1 journey" if len(falls) == 1 else f"{len(falls)} journeys"
-    return f"{what}: {title}. Careful: {points} is a central point, {many} would fall with it"
+    worth = f", {' + '.join(map(str, an_hour))} an hour" if an_hour else ""
+    return f"{what}: {title}. Careful: {careful if central else ''}{many} would fall with it{worth}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
-from detente.kernel.clock import Instant, lasting
-from detente.kernel.fact import Fact, Subject, Tone, named
+from detente.kernel.clock import Instant, lasting, seconds_between
+from detente.kernel.fact import Fact, Subject, Tone, named, plain
 from detente.kernel.spans import SpanKind
 
 
@@ -93,6 +93,155 @@ class RegainedSight(Fact, frozen=True, kw_only=True):
         return "can be judged again"
 
 
+@named("watch.missed_from")
+class MissedFrom(Fact, frozen=True, kw_only=True):
+    """Asked from this place, a check failed as often in a row as its `falls_after` says.
+
+    Told where several places look, or another than our own: what one of them sees is a view. `about`
+    is `view:<check>@<place>`.
+    """
+
+    check: Subject
+    place: Subject
+    of: Subject
+    since: Instant
+    reason: str
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return f"does not answer when asked from {plain(self.place)}: {self.reason}"
+
+
+@named("watch.reached_from")
+class ReachedFrom(Fact, frozen=True, kw_only=True):
+    """Asked from this place, a check answers again."""
+
+    check: Subject
+    place: Subject
+    of: Subject
+    since: Instant
+
+    tone: ClassVar[Tone] = "good"
+
+    def says(self) -> str:
+        return f"answers again when asked from {plain(self.place)}"
+
+
+@named("watch.was_down")
+class WasDown(Fact, frozen=True, kw_only=True):
+    """An outage that was over before the node heard of it: the place that saw it was cut off.
+
+    It counts like any other and pages nobody.
+    """
+
+    of: Subject
+    place: Subject
+    since: Instant
+    until: Instant
+    reason: str
+    environment: str = ""
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        lasted = lasting(seconds_between(self.since, self.until))
+        return f"was down for {lasted}, as {plain(self.place)} reported later: {self.reason}"
+
+
+@named("watch.answer_changed")
+class AnswerChanged(Fact, frozen=True, kw_only=True):
+    """Another address or another certificate answers a check than before."""
+
+    of: Subject
+    what: Literal["address", "certificate"]
+    before: tuple[str, ...]  # addresses, or SHA-256 fingerprints
+    after: tuple[str, ...]
+    since: Instant
+
+    def says(self) -> str:
+        before, after = (
+            ", ".join(_short(each) for each in some) for some in (self.before, self.after)
+        )
+        if self.what == "certificate":
+            return f"shows another certificate: {after}, before it was {before}"
+        return f"is at another address: {after}, before it was {before}"
+
+
+def _short(said: str) -> str:
+    """A fingerprint by its beginning; addresses as they are."""
+    return said if len(said) < 64 else f"{said[:12]}…"
+
+
+Fault = Literal["ours", "our network", "theirs", "their network", "can't tell"]
+"""Where an outage comes from."""
+
+_IN_WORDS: Mapping[str, str] = {
+    "ours": "it is ours",
+    "our network": "it is our network",
+    "theirs": "it is theirs",
+    "their network": "it is their network",
+    "can't tell": "nobody can tell yet whose fault it is",
+}
+
+
+@named("watch.verdict_reached")
+class VerdictReached(Fact, frozen=True, kw_only=True):
+    """During an outage: whose fault it is, with what speaks for it. Told again when that changes."""
+
+    since: Instant  # of the outage
+    fault: Fault
+    sure: bool = False  # more than one independent look says so
+    reasons: tuple[str, ...] = ()
+    cites: tuple[int, ...] = ()  # positions of the facts it rests on
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        said = _IN_WORDS[self.fault]
+        said = said if self.sure or self.fault == "can't tell" else f"probably {said}"
+        return f"{said}: {self.reasons[0]}" if self.reasons else said
+
+
+@named("watch.place_fell_silent")
+class PlaceFellSilent(Fact, frozen=True, kw_only=True):
+    """Nothing has been heard of a place that looks for us."""
+
+    since: Instant  # when it was last heard of
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return "has fallen silent: what it sees is not known until it reports again"
+
+
+@named("watch.place_heard")
+class PlaceHeard(Fact, frozen=True, kw_only=True):
+    """A place that was silent reports again. What it saw meanwhile comes with it."""
+
+    since: Instant
+
+    tone: ClassVar[Tone] = "good"
+
+    def says(self) -> str:
+        return "reports again"
+
+
+@named("watch.place_gave_up")
+class PlaceGaveUp(Fact, frozen=True, kw_only=True):
+    """A place was cut off for so long that it had to drop what it had seen first."""
+
+    since: Instant
+    until: Instant
+    sheets: int
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        lost = lasting(seconds_between(self.since, self.until))
+        return f"had no room left and dropped what it saw in {lost}: that time stays unmeasured"
+
+
 @named("watch.retired")
 class Retired(Fact, frozen=True, kw_only=True):
     """A check that was down, warned of or blind is not declared any more: nobody will see it back."""
@@ -110,6 +259,7 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     inconclusive: int = 0
     skipped: int = 0
     not_run: int = 0
+    warned: int = 0  # of those that were ok: they worked, and asked for a look
     median: float | None = None  # seconds, of the answers that were ok
     worst: float | None = None
     last: str = ""  # the reason of the last failure
@@ -126,6 +276,7 @@ class SheetFiled(Fact, frozen=True, kw_only=True):
     until: Instant
     sha256: str
     tallies: Mapping[str, Tally]  # by check
+    without_detail: bool = False  # the place had no room left to keep it
 
     routine: ClassVar[bool] = True
 
@@ -135,6 +286,8 @@ class SheetFiled(Fact, frozen=True, kw_only=True):
         return f"filed what it saw: {ran} checks run, {failed} failed"
 
 
-OUTAGE = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired))
+OUTAGE = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired), whole=(WasDown,))
 WARNING = SpanKind("warning", opens=(Warned,), closes=(WarningPassed, Retired))
 BLIND = SpanKind("blind", opens=(LostSight,), closes=(RegainedSight, Retired))
+UNREACHED = SpanKind("unreached", opens=(MissedFrom,), closes=(ReachedFrom, Retired))
+SILENCE = SpanKind("silence", opens=(PlaceFellSilent,), closes=(PlaceHeard,))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from detente.incidents.pages import Brief, Entry, Last, List, Room, Strand
+from detente.incidents.pages.rooms import Brief, Entry, Last, List, Room, Strand
 from detente.incidents.queries import Sum
 from detente.kernel.clock import lasting
 from detente.kernel.terminal.show import (

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from detente.facts import acceptance
+from detente.facts.acceptance import BeganFailing, PassesAgain
 from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import BreakerClosed, BreakerOpened
 from detente.incidents import decisions, queries
@@ -86,7 +88,20 @@ class Keeper:
             case BreakerClosed() as fact:
                 incident = queries.of_cause(rows, fact.about)
                 return decisions.recovered(fact.about, recorded.at, incident, retired=fact.retired)
-            case Retired() as fact:
+            case BeganFailing() as fact:
+                return self._fell(
+                    Down(
+                        cause=fact.about,
+                        of=fact.of or fact.about,
+                        since=fact.since,
+                        reason=fact.reason,
+                    ),
+                    recorded.at,
+                )
+            case PassesAgain() as fact:
+                incident = queries.of_cause(rows, fact.about)
+                return decisions.recovered(fact.about, fact.since, incident)
+            case Retired() | acceptance.Retired() as fact:
                 incident = queries.of_cause(rows, fact.about)
                 return decisions.recovered(fact.about, recorded.at, incident, retired=True)
             case _:
@@ -94,7 +109,8 @@ class Keeper:
 
     def _fell(self, down: Down, at: Instant) -> Sequence[Fact]:
         rows = self.node.rows
-        incident = queries.open_of(rows, down.of)
+        incident, needs = queries.open_of(rows, down.of), self.node.catalogue.needs
+        going_on = [] if incident else queries.going_on(rows)
         return decisions.fell(
             down,
             incident,
@@ -102,6 +118,8 @@ class Keeper:
             number=queries.next_number(rows),
             fellows=queries.down_of(rows, down.of),
             over=decisions.close_if_quiet(incident, self._quiet(incident), at) if incident else (),
+            felled_by=decisions.felling(down.of, going_on, needs),
+            fells=decisions.felled(down, going_on, needs),
         )
 
     def _quiet(self, incident: Incident) -> Seconds:

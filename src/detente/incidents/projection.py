@@ -1,11 +1,25 @@
 """Which incidents are there, of what, and what is down right now?
 
-Also who has each of them, and what became of the calls that were parked: an incident's own cost.
+Also who has each of them, what became of the calls that were parked (an incident's own cost), and
+what people answered and took on afterwards.
 """
 
 from __future__ import annotations
 
-from detente.facts.incidents import CauseJoined, CauseLeft, Closed, Opened
+from detente.facts import acceptance
+from detente.facts.acceptance import BeganFailing, PassesAgain
+from detente.facts.incidents import (
+    ActionDone,
+    ActionDropped,
+    ActionTakenOn,
+    Answered,
+    CauseJoined,
+    CauseLeft,
+    Closed,
+    Opened,
+    RetrospectiveClosed,
+    RetrospectiveOpened,
+)
 from detente.facts.pager import Taken
 from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import (
@@ -29,7 +43,7 @@ create table incidents_incident(
   about text primary key, number integer not null, of text not null, since integer not null,
   opened_at integer not null, opened_by integer not null, reason text not null,
   closed_at integer, ended integer, lasted real, note text not null default '',
-  held_by text, held_at integer
+  into_ text not null default '', held_by text, held_at integer
 ) without rowid;
 create index incidents_open on incidents_incident(of) where closed_at is null;
 create index incidents_numbered on incidents_incident(number);
@@ -38,7 +52,7 @@ create index incidents_of on incidents_incident(of, number);
 create table incidents_cause(
   about text not null, position integer not null, cause text not null, since integer not null,
   reason text not null, remark integer not null, left_at integer,
-  primary key (about, position)
+  of text not null, primary key (about, position)
 ) without rowid;
 
 create table incidents_down(
@@ -51,15 +65,39 @@ create table incidents_call(
   minor integer, currency text
 ) without rowid;
 create index incidents_parked on incidents_call(vendor, parked_at);
+
+create table incidents_retrospective(
+  about text primary key, opened_at integer not null, opened_by text not null,
+  due integer not null, closed_at integer, closed_by text
+) without rowid;
+
+create table incidents_answer(
+  about text not null, section text not null, position integer not null, at integer not null,
+  by text not null, answer text not null, unknown integer not null,
+  primary key (about, section)
+) without rowid;
+
+create table incidents_action(
+  action text primary key, about text not null, position integer not null, title text not null,
+  owner text not null, due integer not null, closes_on text not null,
+  done_at integer, done_by integer, ended text
+) without rowid;
+create index incidents_waiting on incidents_action(closes_on) where done_at is null;
 """
 
 
 def _fold(rows: Rows, recorded: Recorded) -> None:
     match recorded.fact:
-        case WentDown() | BreakerOpened() | CameBack() | BreakerClosed() | Retired():
+        case WentDown() | BreakerOpened() | BeganFailing():
+            _fold_down(rows, recorded)
+        case CameBack() | BreakerClosed() | PassesAgain() | Retired() | acceptance.Retired():
             _fold_down(rows, recorded)
         case Opened() | CauseJoined() | CauseLeft() | Closed() | Taken():
             _fold_incident(rows, recorded)
+        case RetrospectiveOpened() | Answered() | RetrospectiveClosed():
+            _fold_retrospective(rows, recorded)
+        case ActionTakenOn() | ActionDone() | ActionDropped():
+            _fold_action(rows, recorded)
         case _:
             _fold_call(rows, recorded)
 
@@ -71,6 +109,9 @@ def _fold_down(rows: Rows, recorded: Recorded) -> None:
             rows.execute(put, (fact.about, fact.of, fact.since, fact.reason, fact.environment))
         case BreakerOpened() as fact:
             rows.execute(put, (fact.about, fact.vendor, recorded.at, fact.reason, ""))
+        case BeganFailing() as fact:
+            of = fact.of or fact.about
+            rows.execute(put, (fact.about, of, fact.since, fact.reason, ""))
         case _:
             rows.execute("delete from incidents_down where cause = ?", (recorded.about,))
 
@@ -87,18 +128,20 @@ def _fold_incident(rows: Rows, recorded: Recorded) -> None:
                     fact.reason,
                 ),
             )  # fmt: skip
-            _add_cause(rows, recorded, fact.cause, fact.since, fact.reason, remark=False)
+            _add_cause(rows, recorded, fact.cause, fact.since, fact.reason, of=fact.of)
         case CauseJoined() as fact:
             since = recorded.at if fact.since is None else fact.since
-            _add_cause(rows, recorded, fact.cause, since, fact.reason, remark=fact.remark)
+            _add_cause(
+                rows, recorded, fact.cause, since, fact.reason, of=fact.of, remark=fact.remark
+            )
         case CauseLeft() as fact:
             since = recorded.at if fact.since is None else fact.since
             rows.execute(_LEAVE, (since, fact.about, fact.cause))
         case Closed() as fact:
             rows.execute(
-                "update incidents_incident set closed_at = ?, ended = ?, lasted = ?, note = ?"
-                " where about = ? and closed_at is null",
-                (recorded.at, fact.since, fact.lasted, fact.note, fact.about),
+                "update incidents_incident set closed_at = ?, ended = ?, lasted = ?, note = ?,"
+                " into_ = ? where about = ? and closed_at is null",
+                (recorded.at, fact.since, fact.lasted, fact.note, fact.into, fact.about),
             )
         case Taken() as fact:
             rows.execute(
@@ -113,12 +156,57 @@ _LEAVE = "update incidents_cause set left_at = ? where about = ? and cause = ? a
 
 
 def _add_cause(
-    rows: Rows, recorded: Recorded, cause: Subject, since: Instant, reason: str, *, remark: bool
+    rows: Rows,
+    recorded: Recorded,
+    cause: Subject,
+    since: Instant,
+    reason: str,
+    *,
+    of: Subject,
+    remark: bool = False,
 ) -> None:
     rows.execute(
-        "insert into incidents_cause values (?, ?, ?, ?, ?, ?, null)",
-        (recorded.about, recorded.position, cause, since, reason, int(remark)),
+        "insert into incidents_cause values (?1, ?2, ?3, ?4, ?5, ?6, null,"
+        " coalesce(nullif(?7, ''), (select of from incidents_incident where about = ?1), ''))",
+        (recorded.about, recorded.position, cause, since, reason, int(remark), of),
     )
+
+
+def _fold_retrospective(rows: Rows, recorded: Recorded) -> None:
+    match recorded.fact:
+        case RetrospectiveOpened() as fact:
+            rows.execute(
+                "insert or ignore into incidents_retrospective values (?, ?, ?, ?, null, null)",
+                (fact.about, recorded.at, recorded.by, fact.due),
+            )
+        case Answered() as fact:
+            said = (fact.answer, int(fact.unknown))
+            rows.execute(
+                "insert or replace into incidents_answer values (?, ?, ?, ?, ?, ?, ?)",
+                (fact.about, fact.section, recorded.position, recorded.at, recorded.by, *said),
+            )
+        case _:
+            rows.execute(
+                "update incidents_retrospective set closed_at = ?, closed_by = ? where about = ?",
+                (recorded.at, recorded.by, recorded.about),
+            )
+
+
+def _fold_action(rows: Rows, recorded: Recorded) -> None:
+    ended = "update incidents_action set done_at = ?, done_by = ?, ended = ? where action = ?"
+    match recorded.fact:
+        case ActionTakenOn() as fact:
+            where = (fact.action, fact.about, recorded.position)
+            rows.execute(
+                "insert or ignore into incidents_action values (?, ?, ?, ?, ?, ?, ?, null, null, null)",
+                (*where, fact.title, fact.owner, fact.due, fact.closes_on),
+            )
+        case ActionDone() as fact:
+            rows.execute(ended, (recorded.at, fact.position, fact.because, fact.action))
+        case ActionDropped() as fact:
+            rows.execute(ended, (recorded.at, None, fact.why, fact.action))
+        case _:
+            pass
 
 
 _STATES: dict[type[Fact], str] = {
@@ -146,10 +234,25 @@ def _fold_call(rows: Rows, recorded: Recorded) -> None:
         rows.execute(moved, (state, recorded.about))
 
 
-FELL = (WentDown.name, BreakerOpened.name)
-ROSE = (CameBack.name, BreakerClosed.name, Retired.name)
+FELL = (WentDown.name, BreakerOpened.name, BeganFailing.name)
+ROSE = (
+    CameBack.name,
+    BreakerClosed.name,
+    PassesAgain.name,
+    Retired.name,
+    acceptance.Retired.name,
+)
 OURS = (Opened.name, CauseJoined.name, CauseLeft.name, Closed.name)
+
+AFTERWARDS = (RetrospectiveOpened.name, Answered.name, RetrospectiveClosed.name)
+ACTIONS = (ActionTakenOn.name, ActionDone.name, ActionDropped.name)
 
 _CALLS = (CallParked.name, *(fact.name for fact in _STATES))
 
-incidents = Projection("incidents", _TABLES, (*FELL, *ROSE, *OURS, Taken.name, *_CALLS), _fold)
+incidents = Projection(
+    "incidents",
+    _TABLES,
+    (*FELL, *ROSE, *OURS, *AFTERWARDS, *ACTIONS, Taken.name, *_CALLS),
+    _fold,
+)
+"""Which incident, what is down because of it, what did it come to, and what was learnt?"""

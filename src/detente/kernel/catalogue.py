@@ -7,6 +7,7 @@ catalogue, so it lives here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import combinations
@@ -72,7 +73,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ()
 
 
-Needed = tuple[str | Group, ...]
+_ONE = Meta(examples=["database"])
+_SOME = Meta(examples=[{"any_of": ["db1", "db2"]}])
+
+Needed = tuple[Annotated[str, _ONE] | Annotated[Group, _SOME], ...]
 
 _NEEDS = Meta(
     description="what it cannot work without: names, or any_of, at_least/of, can_live_without"
@@ -280,12 +284,20 @@ def _contradictions(where: tuple[str | int, ...], need: Group) -> Iterator[Mista
         yield Mistake(
             where, "say one of any_of, at_least with of, or can_live_without in each line of needs"
         )
+    elif twice := next((name for name, times in _counted(need).items() if times > 1), None):
+        yield Mistake(where, f"{twice} stands here twice; nothing is a spare of itself")
     elif need.of and need.at_least is None:
         yield Mistake((*where, "of"), "say how many of these are needed, with at_least")
+    elif need.at_least is not None and not need.of:
+        yield Mistake((*where, "at_least"), f"say of which {need.at_least} are needed, with of")
     elif need.at_least is not None and need.at_least > len(set(need.of)):
         yield Mistake(
             (*where, "at_least"), f"{need.at_least} of {len(set(need.of))} can never be met"
         )
+
+
+def _counted(need: Group) -> Counter[str]:
+    return Counter((*need.any_of, *need.of, *need.can_live_without))
 
 
 def _is_production(places: Mapping[str, Environment], environment: str) -> bool:

@@ -20,11 +20,15 @@ from detente.kernel.views import Projection, Rows
 
 @dataclass(frozen=True)
 class SpanKind:
-    """What opens and what closes it. A fact with a `since` says when it really began or ended."""
+    """What opens and what closes it. A fact with a `since` says when it really began or ended.
+
+    One that was over before anybody heard of it is told by a single fact, with `since` and `until`.
+    """
 
     name: str  # "outage"
     opens: tuple[type[Fact], ...]
     closes: tuple[type[Fact], ...]
+    whole: tuple[type[Fact], ...] = ()
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -56,11 +60,14 @@ def projection(kinds: Iterable[SpanKind]) -> Projection:
     kinds = tuple(kinds)
     opening: dict[str, list[str]] = {}
     closing: dict[str, list[str]] = {}
+    whole: dict[str, list[str]] = {}
     for kind in kinds:
         for fact in kind.opens:
             opening.setdefault(fact.name, []).append(kind.name)
         for fact in kind.closes:
             closing.setdefault(fact.name, []).append(kind.name)
+        for fact in kind.whole:
+            whole.setdefault(fact.name, []).append(kind.name)
 
     def fold(rows: Rows, recorded: Recorded) -> None:
         at: Instant = getattr(recorded.fact, "since", None) or recorded.at
@@ -70,8 +77,11 @@ def projection(kinds: Iterable[SpanKind]) -> Projection:
             if not is_open(rows, name, recorded.about):
                 says = recorded.fact.says()
                 rows.execute(_OPEN, (name, recorded.about, at, recorded.position, says))
+        for name in whole.get(recorded.name, ()):
+            over = (getattr(recorded.fact, "until", recorded.at), recorded.position)
+            rows.execute(_WHOLE, (name, recorded.about, at, *over, recorded.fact.says()))
 
-    hears = tuple(sorted({*opening, *closing}))
+    hears = tuple(sorted({*opening, *closing, *whole}))
     return Projection("span", f"{_told(kinds)}{_TABLE}", hears, fold)
 
 
@@ -79,12 +89,14 @@ def _told(kinds: Iterable[SpanKind]) -> str:
     """Which facts open and close what, as a comment: the rows are made anew when that changes."""
     return "".join(
         f"-- {kind.name}: {','.join(fact.name for fact in kind.opens)}"
-        f" to {','.join(fact.name for fact in kind.closes)}\n"
+        f" to {','.join(fact.name for fact in kind.closes)}"
+        f"{''.join(f' or {fact.name}' for fact in kind.whole)}\n"
         for kind in kinds
     )
 
 
 _OPEN = "insert into span values (?, ?, ?, null, ?, null, ?)"
+_WHOLE = "insert into span values (?1, ?2, ?3, max(?3, ?4), ?5, ?5, ?6)"
 _CLOSE = """
 update span set stop = max(start, ?), closed_by = ? where kind = ? and about = ? and stop is null
 """

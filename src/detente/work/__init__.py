@@ -7,6 +7,15 @@ async def balance(card: str) -> int | None: ...
 """
 
 from detente.work.engine.breaker import Breaker, BreakerSettings
-from detente.work.engine.guard import Guard, Unavailable, guard
+from detente.work.engine.guard import Guard, RememberingGuard, Unavailable, guard
+from detente.work.engine.known import Known
 
-__all__ = ["Breaker", "BreakerSettings", "Guard", "Unavailable", "guard"]
+__all__ = [
+    "Breaker",
+    "BreakerSettings",
+    "Guard",
+    "Known",
+    "RememberingGuard",
+    "Unavailable",
+    "guard",
+]

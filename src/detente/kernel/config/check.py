@@ -302,6 +302,8 @@ def _words(option: dict[str, Any]) -> str:
     words = _TYPES.get(str(option.get("type")), "something else")
     if SPELLED in option:
         return f"{_example(option)}"
+    if option.get("type") == "object" and option.get("examples"):
+        return f"keys with values such as {_example(option)}"
     if option.get("type") == "object" and (required := option.get("required")):
         return f"keys with values such as {required[0]}:, indented below it"
     if option.get("type") == "string" and (examples := option.get("examples")):
@@ -319,7 +321,12 @@ def _example(option: dict[str, Any]) -> str:
 
 
 def _braced(keys: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
+    return "{" + ", ".join(f"{key}: {_flow(value)}" for key, value in keys.items()) + "}"
+
+
+def _flow(value: Any) -> str:
+    """A value of an example, as one writes it in a line."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def _measure(said: Any) -> str:

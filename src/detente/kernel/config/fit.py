@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from detente.kernel.config.schema import NAME, is_named
-from detente.kernel.config.values import BETWEEN, Amount, Secret, read_within, spelling
+from detente.kernel.config.values import BETWEEN, Amount, Place, Secret, read_within, spelling
 from detente.kernel.config.words import Path
 from detente.kernel.money import Money
 
@@ -56,7 +56,7 @@ def _reader(environ: Mapping[str, str] | None, beside: File | None) -> Callable[
         if own is None:
             raise ValueError(f"{cls.__name__} has no spelling")
         value = own.read(written)
-        return value.within(environ, beside) if isinstance(value, Secret) else value
+        return value.within(environ, beside) if isinstance(value, (Place, Secret)) else value
 
     return read
 

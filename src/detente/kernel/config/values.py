@@ -330,6 +330,39 @@ class Url(str):
         return cls(text)
 
 
+class Place(str):
+    """A file or folder on this machine; relative ones are looked up beside `detente.yaml`."""
+
+    __slots__ = ("_beside",)
+    _beside: Path | None
+    shape: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "examples": ["tests/acceptance", "/usr/bin/python3"],
+    }
+
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        text = _text(written, "a path such as tests/acceptance")
+        if not text or "\0" in text:
+            raise ValueError("expected a path such as tests/acceptance, found nothing")
+        return cls(text)
+
+    def within(self, _environ: Mapping[str, str] | None, beside: Path | None) -> Self:
+        """The same path, looked up there."""
+        found = type(self)(self)
+        found._beside = beside
+        return found
+
+    @property
+    def home(self) -> Path:
+        """Where it is looked up."""
+        return (getattr(self, "_beside", None) or Path()).absolute()
+
+    @property
+    def path(self) -> Path:
+        return self.home / Path(self).expanduser()
+
+
 class Amount:
     """An amount of money, written `4000 EUR` or `19.90 EUR`."""
 

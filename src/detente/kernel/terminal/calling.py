@@ -98,19 +98,26 @@ class Caller:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """The JSON twin of the page at that path. Raises NoNode, NotFound, Troubled."""
-        twin = "/now.json" if path == "/" else f"{quote(path)}.json"
+        twin = "/now.json" if path == "/" else f"{quote(path, safe='/%')}.json"
         return _ask(self._running(), "GET", twin + (f"?{urlencode(query)}" if query else ""))
 
     def pull(self, lever: str, said: Mapping[str, Any], *, who: str) -> bytes:
         """Pull a lever, once. Raises NoNode, NotFound, Refused, BadForm, Troubled."""
-        note = self._running()
         body = msgspec.json.encode({**said, "once": secrets.token_hex(8)})
+        return self.post(f"/levers/{lever}", body, who=who)
+
+    def post(self, path: str, body: bytes, *, who: str, patience: Seconds = _PATIENCE) -> bytes:
+        """Send this to one of the node's addresses for programs, with its token.
+
+        Raises NoNode, NotFound, Refused, BadForm, Troubled.
+        """
+        note = self._running()
         headers: dict[str, str | bytes] = {
             "Authorization": f"Bearer {self._token()}",
             "Content-Type": "application/json",
             "X-Detente-Who": " ".join(who.split()).encode(),
         }
-        return _ask(note, "POST", f"/levers/{lever}", body, headers)
+        return _ask(note, "POST", path, body, headers, patience)
 
     def _running(self) -> Note:
         note = _note(self._ledger)
@@ -135,9 +142,10 @@ def _ask(
     target: str,
     body: bytes | None = None,
     headers: Mapping[str, str | bytes] | None = None,
+    patience: Seconds = _PATIENCE,
 ) -> bytes:
     where = f"{note.host}:{note.port}"
-    connection = http.client.HTTPConnection(note.host, note.port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(note.host, note.port, timeout=patience)
     try:
         connection.request(method, target, body, {"Accept": "application/json", **(headers or {})})
         answer = connection.getresponse()
@@ -146,7 +154,7 @@ def _ask(
         raise NoNode(f"The node at {where} has gone.") from None
     except TimeoutError:
         raise Troubled(
-            f"The node at {where} (process {note.pid}) has not answered for {_PATIENCE:g} s. "
+            f"The node at {where} (process {note.pid}) has not answered for {patience:g} s. "
             "Look at its log, or start it again."
         ) from None
     except (OSError, http.client.HTTPException) as error:

@@ -19,6 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -56,6 +57,13 @@ def asked() -> Asked:
     """What was asked of the command that runs."""
     found: Asked = click.get_current_context().meta.get(_ASKED, Asked())
     return found if found.who else replace(found, who=login())
+
+
+def caller() -> Caller:
+    """Talks to the node, for a slice's own commands. They send to its endpoints."""
+    house = click.get_current_context().find_object(House)
+    assert house is not None, "commands run below the group of their slice"
+    return Caller(house.ledger(asked().config))
 
 
 def login() -> str:
@@ -174,6 +182,7 @@ def of_card(card: Slice, house: House) -> Noun:
         example=f"detente {card.noun}",
         invoke_without_command=first is not None,
         callback=_when_alone(first, house) if first else None,
+        context_settings={"obj": house},
     )
     for page in own.values():
         group.add_command(of_page(page, card.noun, house))
@@ -330,7 +339,7 @@ def _know_looks(cards: Sequence[Slice]) -> None:
 def read(page: Page, house: House, ask: Ask) -> bytes:
     """The answer as JSON: from the node that runs, or out of the ledger."""
     config = asked().config
-    where = _PLACES.sub(lambda place: ask.path[place[1]], page.path)
+    where = _PLACES.sub(lambda place: quote(ask.path[place[1]], safe=""), page.path)
     try:
         return Caller(house.ledger(config)).get(where, ask.query)
     except NoNode:

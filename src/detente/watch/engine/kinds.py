@@ -12,6 +12,10 @@ from detente.watch.engine.run import Run
 
 def kind_of_run(plan: Plan) -> type[Run]:
     """The class whose instances make runs of this plan."""
+    if plan.probe.kind == "plugin":
+        from detente.watch.engine.plugin import PluginRun
+
+        return PluginRun
     if plan.mistake is not None or plan.probe.kind == "tcp":
         return Run
     if plan.probe.kind == "tls":

@@ -17,6 +17,7 @@ from detente.kernel.clock import NS
 from detente.watch.engine.wire import Probe, Statuses
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+PLUGINS = "plugins"  # they share one place, so that not too many run at once
 _LEFT_AS_IT_IS = "/?#[]@!$&'()*+,;=:%~-._"
 
 
@@ -79,6 +80,9 @@ class Plan:
             raise Mistake(f"a timeout of {probe.timeout:g} s leaves no time to answer")
         if probe.kind == "http":
             self._work_out_http(probe)
+        elif probe.kind == "plugin":
+            self.host = PLUGINS
+            return
         else:
             self.host, self.port = host_and_port(probe.target)
         self.host = plain_name(self.host)
@@ -100,6 +104,8 @@ class Plan:
 
 def place(host: str, port: int) -> str:
     """host:port as people write it."""
+    if not port:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -76,6 +76,7 @@ class Run:
         "tick",
         "tls",
         "tls_expires",
+        "tls_fingerprint",
         "tls_version",
         "transfer",
         "unsent",
@@ -121,6 +122,7 @@ class Run:
         self.distrust: str | None = None  # tls: what is wrong with the certificate
         self.tls_expires: Instant | None = None
         self.tls_version: str | None = None
+        self.tls_fingerprint: str | None = None
 
     # -- the way there ------------------------------------------------------------------------
 
@@ -299,4 +301,5 @@ class Run:
             bytes=self.received,
             tls_expires=self.tls_expires,
             tls_version=self.tls_version,
+            tls_fingerprint=self.tls_fingerprint,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 from detente.kernel.clock import Instant, moment, seconds_between
@@ -134,6 +135,7 @@ class TlsRun(Run):
         """Hands are shaken: what does the certificate say?"""
         der = self.secure_sock.getpeercert(binary_form=True)
         self.tls_expires = certificate.expires(der) if der else None
+        self.tls_fingerprint = sha256(der).hexdigest() if der else None
         self.tls_version = self.secure_sock.version()
         if self.distrust is not None:
             self.fail(self._distrust_with_date(), "tls")

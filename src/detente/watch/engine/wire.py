@@ -13,8 +13,9 @@ import msgspec
 
 from detente.kernel.clock import Instant, Seconds
 
-Verdict = Literal["ok", "failed", "inconclusive", "skipped"]
-"""*Inconclusive* is the prober's own fault, *skipped* nobody's: neither ever counts as down."""
+Verdict = Literal["ok", "warned", "failed", "inconclusive", "skipped"]
+"""*Warned* works and wants a look; *inconclusive* is the prober's own fault, *skipped* nobody's:
+neither of these ever counts as down."""
 
 Phase = Literal["dns", "connect", "tls", "first_byte", "transfer"]
 
@@ -28,8 +29,8 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing to ask again and again, and what counts as a good answer."""
 
     id: str
-    kind: Literal["http", "tcp", "tls"]
-    target: str  # http: a URL; tcp and tls: host:port, IPv6 in brackets
+    kind: Literal["http", "tcp", "tls", "plugin"]
+    target: str  # http: a URL; tcp and tls: host:port, IPv6 in brackets; plugin: how it is shown
     every: Seconds = 30.0
     timeout: Seconds = 5.0
     method: str = "GET"
@@ -44,6 +45,10 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     server_name: str | None = None
     expires_within: Seconds = 0.0  # the certificate must be valid at least this much longer
     ip: Literal[4, 6] | None = None  # None: IPv4, or IPv6 where a name has nothing else
+    command: tuple[str, ...] = ()  # plugin: the program and what it is given, secrets revealed
+    plugins_from: tuple[str, ...] = ()  # folders in which a program without a path is looked for
+    surroundings: dict[str, str] = {}  # plugin: its environment besides the bare minimum
+    secrets: tuple[str, ...] = ()  # plugin: what must not come back in its words
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,6 +81,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     bytes: int = 0
     tls_expires: Instant | None = None
     tls_version: str | None = None
+    tls_fingerprint: str | None = None  # SHA-256 of the certificate
+    measured: str = ""  # plugin: its performance data as it wrote it
 
 
 class BadFrame(ValueError):

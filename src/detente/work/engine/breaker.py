@@ -235,6 +235,16 @@ class Breaker:
                 self._close(self._now(), reason)
         self._tell()
 
+    def after_fork(self) -> None:
+        """In a child process: calls under way, and whoever held a lock, stayed with the parent."""
+        self._lock = threading.RLock()
+        self._telling = threading.Lock()
+        self._waiting.clear()
+        self._in_flight = 0
+        self._free_probes = self.settings.probes
+        if self._state != "open":
+            self._wakes_at = math.inf
+
     # -- counting, always under the lock ---------------------------------------------------------
 
     def _admits(self) -> bool:

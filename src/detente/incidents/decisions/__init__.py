@@ -1,20 +1,22 @@
 """Does an incident begin, grow, shrink or end?
 
 One incident for one vendor or service at a time: whatever else fails because of the same thing joins
-it. It ends once everything has worked for the quiet time; what fails again before then joins it too.
+it. What the map says falls with something that is down already joins that incident; and if what fells
+the others is found down only after them, theirs go on as part of its own. It ends once everything has worked for the quiet time; what fails again before then joins it too.
 Each incident of the same vendor that was over less than half an hour before it began doubles its
 quiet time, up to half an hour: a vendor that comes and goes is soon one incident and one page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from detente.facts.incidents import CauseJoined, CauseLeft, Closed, Opened
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.needs import Needs
 
 
 class Down(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     remark: bool = False  # worth knowing, and the incident does not wait for it
     left: Instant | None = None  # when it worked again
+    of: Subject = ""  # what it is a cause's of: felled services have causes of their own
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     ended: Instant | None = None  # when the last of it worked again
     lasted: Seconds | None = None
     note: str = ""
+    into: Subject = ""  # the incident that it turned out to be a part of
     held_by: str | None = None
     held_at: Instant | None = None
 
@@ -62,6 +66,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def down(self) -> tuple[Cause, ...]:
         """The causes that keep it open."""
         return tuple(each for each in self.causes if each.left is None and not each.remark)
+
+    @property
+    def fallen(self) -> tuple[Subject, ...]:
+        """What is down because of it: the vendors, services and whatever else its causes are of."""
+        return tuple(dict.fromkeys(each.of or self.of for each in self.down))
 
     def knows(self, cause: Subject) -> bool:
         """Is it one of the causes that have not left?"""
@@ -81,35 +90,100 @@ def fell(
     number: int,
     fellows: Sequence[Down] = (),
     over: Sequence[Fact] = (),
+    felled_by: Incident | None = None,
+    fells: Sequence[Incident] = (),
 ) -> list[Fact]:
     """Something went down. `incident` is the open one of the same vendor or service, if any.
 
     `fellows` are down already for the same vendor or service: a test twin that fell first. `over`
-    closes the incident first, if its quiet time had passed and nobody was there to close it.
+    closes the incident first, if its quiet time had passed and nobody was there to close it. By the
+    map, what is down in `felled_by` takes this down too, and this took down what `fells` are of.
     """
     felt = opens(down.environment, opens_for)
     if over:
-        anew = fell(down, None, opens_for=opens_for, number=number, fellows=fellows)
-        return [*over, *anew]
+        return [
+            *over,
+            *fell(
+                down, None, opens_for=opens_for, number=number, fellows=fellows,
+                felled_by=felled_by, fells=fells,
+            ),
+        ]  # fmt: skip
     if incident is not None:
-        return (
-            [] if incident.knows(down.cause) else [_joined(incident.about, down, remark=not felt)]
-        )
+        return [] if incident.knows(down.cause) else [_joined(incident, down, remark=not felt)]
     if not felt:
         return []
+    if felled_by is not None:
+        return [_joined(felled_by, down, remark=False)]
     about = f"incident:{number}"
     opened = Opened(about=about, of=down.of, since=down.since, cause=down.cause, reason=down.reason)
     others = [each for each in fellows if each.cause != down.cause]
     return [
         opened,
-        *(_joined(about, each, remark=not opens(each.environment, opens_for)) for each in others),
+        *(
+            CauseJoined(
+                about=about,
+                cause=each.cause,
+                reason=each.reason,
+                since=each.since,
+                remark=not opens(each.environment, opens_for),
+            )
+            for each in others
+        ),
+        *(fact for each in fells for fact in _goes_on(each, about, down)),
     ]
 
 
-def _joined(about: Subject, down: Down, *, remark: bool) -> CauseJoined:
+def _joined(incident: Incident, down: Down, *, remark: bool) -> CauseJoined:
     return CauseJoined(
-        about=about, cause=down.cause, reason=down.reason, since=down.since, remark=remark
+        about=incident.about,
+        cause=down.cause,
+        reason=down.reason,
+        since=down.since,
+        remark=remark,
+        of="" if down.of == incident.of else down.of,
     )
+
+
+def _goes_on(felled: Incident, about: Subject, root: Down) -> Iterator[Fact]:
+    """What an incident knows to be down moves to the incident of what felled it."""
+    for each in felled.down:
+        of = each.of or felled.of
+        yield CauseJoined(
+            about=about, cause=each.cause, reason=each.reason, since=each.since, of=of
+        )
+    ended = max(root.since, felled.since)
+    yield Closed(
+        about=felled.about,
+        since=ended,
+        lasted=seconds_between(felled.since, ended),
+        note=f"it needs what is down there ({root.reason})",
+        into=about,
+    )
+
+
+FELL_TOGETHER: Seconds = 300.0
+"""What fell so shortly before its own need did was felled by it; what fell earlier has other reasons."""
+
+
+def felling(of: Subject, going_on: Sequence[Incident], needs: Needs) -> Incident | None:
+    """The incident whose fallen things take this one down too, by the map; the oldest of several."""
+    return next((each for each in going_on if _falls_with(each.fallen, of, needs)), None)
+
+
+def felled(down: Down, going_on: Sequence[Incident], needs: Needs) -> list[Incident]:
+    """The incidents of what fell because of this, though it was seen down a little earlier."""
+    return [
+        each
+        for each in going_on
+        if each.down
+        and each.of != down.of
+        and abs(seconds_between(each.since, down.since)) <= FELL_TOGETHER
+        and all(_falls_with((down.of,), of, needs) for of in each.fallen)
+    ]
+
+
+def _falls_with(down: Sequence[Subject], of: Subject, needs: Needs) -> bool:
+    return any(each.node == of for each in needs.falls(down)) if down else False
 
 
 def recovered(

@@ -43,7 +43,8 @@ class Sum(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = """
-select about, of, since, opened_at, opened_by, reason, closed_at, ended, lasted, note, held_by, held_at
+select about, of, since, opened_at, opened_by, reason, closed_at, ended, lasted, note, into_, held_by,
+  held_at
 from incidents_incident
 """
 
@@ -143,17 +144,17 @@ def _all(rows: Rows, asked: str, given: tuple[object, ...]) -> list[Incident]:
 def _incident(row: tuple[object, ...], causes: tuple[Cause, ...]) -> Incident:
     names = (
         "about", "of", "since", "opened_at", "opened_by", "reason", "closed_at", "ended", "lasted",
-        "note", "held_by", "held_at",
+        "note", "into", "held_by", "held_at",
     )  # fmt: skip
     return Incident(**dict(zip(names, row, strict=True)), causes=causes)  # type: ignore[arg-type]
 
 
 def _causes(rows: Rows, about: Subject) -> tuple[Cause, ...]:
-    asked = """select cause, since, reason, remark, left_at from incidents_cause
+    asked = """select cause, since, reason, remark, left_at, of from incidents_cause
       where about = ? order by position"""
     return tuple(
-        Cause(cause=cause, since=since, reason=reason, remark=bool(remark), left=left)
-        for cause, since, reason, remark, left in rows.execute(asked, (about,))
+        Cause(cause=cause, since=since, reason=reason, remark=bool(remark), left=left, of=of)
+        for cause, since, reason, remark, left, of in rows.execute(asked, (about,))
     )
 
 

@@ -1,0 +1,1 @@
+"""Which points are central, what falls together, and where everything stands in the drawing?"""

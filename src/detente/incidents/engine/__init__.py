@@ -1,0 +1,1 @@
+"""Machinery for telling and explaining what happened; it could live without Détente."""

@@ -1,0 +1,11 @@
+"""The incidents, the room of one of them, and what was made of it afterwards."""
+
+from __future__ import annotations
+
+from detente.incidents.pages import rooms
+from detente.incidents.pages.rooms import listed, room, signs
+
+PAGES = (*rooms.PAGES,)
+PANELS = rooms.PANELS
+
+__all__ = ["PAGES", "PANELS", "listed", "room", "signs"]

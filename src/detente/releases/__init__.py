@@ -1,0 +1,1 @@
+"""Can one person ship this tonight and sleep?"""

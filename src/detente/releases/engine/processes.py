@@ -1,0 +1,203 @@
+"""How is a program run so that nothing of it is lost, and nothing of it left behind?
+
+Each runs in a process group of its own, and what it prints goes into a file and not into a pipe: when
+the node dies in the middle, the program is not torn down by a broken pipe half way through shipping.
+Whatever it starts inherits a mark in its environment, by which the next node finds what still runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from detente.kernel.clock import Seconds, lasting
+
+MARK = "DETENTE_MARK"
+_TAIL = 4_000  # bytes that are shown while it runs
+_KEPT = 128 * 1024  # bytes that are kept of what it printed, from its beginning and its end
+_GRACE: Seconds = 5.0  # between asking it to end and ending it
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a program ended: `why` is empty when it did well."""
+
+    why: str
+    printed: bytes
+
+    @property
+    def well(self) -> bool:
+        return not self.why
+
+    @property
+    def words(self) -> str:
+        return self.printed.decode("utf-8", "replace")
+
+
+class Running:
+    """A program on its way; `printed` may be read meanwhile."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.title = " ".join(argv)
+        self._argv = list(argv)
+        self._output: IO[bytes] | None = None
+
+    def tail(self) -> str:
+        """The last lines of what it has printed so far."""
+        if self._output is None:
+            return ""
+        size = os.fstat(self._output.fileno()).st_size
+        start = max(0, size - _TAIL)
+        said = os.pread(self._output.fileno(), _TAIL, start).decode("utf-8", "replace")
+        return said.partition("\n")[2] if start and "\n" in said else said
+
+    async def run(
+        self,
+        *,
+        cwd: Path | None,
+        environment: Mapping[str, str],
+        mark: str,
+        timeout: Seconds,
+        left_alone: bool = False,
+    ) -> Ended:
+        """Run it to its end, or to the end of its time.
+
+        Cancelled, it is ended with all that it started; `left_alone`, it goes on by itself, because
+        half a release is worse than one whose end nobody sees.
+        """
+        surroundings = {**os.environ, **environment, MARK: mark}
+        with tempfile.TemporaryFile() as output:
+            try:
+                process = _start(self._argv, cwd, surroundings, output)
+            except (OSError, ValueError) as error:
+                return Ended(why=_not_started(self._argv[0], cwd, error), printed=b"")
+            self._output = output
+            try:
+                why = await self._wait(process, timeout)
+            except asyncio.CancelledError:
+                if not left_alone:
+                    await end_group(process)
+                raise
+            finally:
+                self._output = None
+            return Ended(why=why, printed=_kept(output))
+
+    async def _wait(self, process: subprocess.Popen[bytes], timeout: Seconds) -> str:
+        try:
+            async with asyncio.timeout(timeout):
+                code = await _end_of(process)
+        except TimeoutError:
+            await end_group(process)
+            return f"{self._argv[0]} was still running after {lasting(timeout)}, and was ended"
+        return "" if code == 0 else f"{self._argv[0]} {_ended(code)}"
+
+
+def _start(
+    argv: Sequence[str], cwd: Path | None, environment: Mapping[str, str], output: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    # Not asyncio's own: its transport kills a process that is still running when it is let go of.
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+async def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code, once it has ended."""
+    descriptor = os.pidfd_open(process.pid)
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, over.set)
+    try:
+        await over.wait()
+        return process.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _ended(code: int) -> str:
+    if code > 0:
+        return f"ended with exit code {code}"
+    with suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
+
+
+def _not_started(program: str, cwd: Path | None, error: OSError | ValueError) -> str:
+    if cwd is not None and not cwd.is_dir():
+        return f"there is no folder {cwd}; say under releases.services where the repository is"
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    return f"{program} could not be started: {reason}"
+
+
+async def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ask its whole group to end, then end it."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await _end_of(process)
+                break
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what it had started and left
+
+
+def _kept(output: IO[bytes]) -> bytes:
+    """Its beginning and its end; what lies between is left out when it is long."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(0)
+    if size <= _KEPT:
+        return output.read()
+    first = output.read(_KEPT // 2)
+    output.seek(size - _KEPT // 2)
+    return first + f"\n… {size - _KEPT} bytes left out …\n".encode() + output.read()
+
+
+def still_running(mark: str) -> list[int]:
+    """The processes that carry this mark."""
+    return sorted(_carrying(f"{MARK}={mark}".encode()))
+
+
+def _carrying(mark: bytes) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
+
+
+async def end_marked(mark: str) -> None:
+    """End whatever still carries this mark."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for pid in still_running(mark):
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        for _ in range(50):
+            if not still_running(mark):
+                return
+            await asyncio.sleep(_GRACE / 50)
+
+
+async def wait_for_marked(mark: str, timeout: Seconds) -> bool:
+    """Wait until nothing carries this mark any more; False if that takes too long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            while still_running(mark):
+                await asyncio.sleep(0.2)
+            return True
+    return False

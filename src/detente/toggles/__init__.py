@@ -1,0 +1,1 @@
+"""What can we switch without shipping?"""

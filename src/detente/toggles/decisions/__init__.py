@@ -1,0 +1,1 @@
+"""What does what was written and done mean: who gets what, what is due, and what is to blame?"""
