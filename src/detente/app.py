@@ -204,23 +204,31 @@ def views_path(ledger: Path) -> Path:
 
 
 def token_for(ledger: Path) -> str:
-    """What programs on this machine show to be let in; only this user can read the file."""
-    path = beside(ledger, "token")
+    """What programs on this machine show to be let in."""
+    return _kept_secret(beside(ledger, "token"), "The token for programs on this machine")
+
+
+def key_for(ledger: Path) -> bytes:
+    """What this node signs with; every purpose has a key of its own made from it."""
+    return _kept_secret(beside(ledger, "key"), "The key that this node signs with").encode()
+
+
+def _kept_secret(path: Path, what: str) -> str:
+    """Made once, by chance; only this user can read the file."""
     try:
         with suppress(FileNotFoundError):
             path.chmod(0o600)  # it may have come back from a backup
             if kept := path.read_text().strip():
                 return kept
-        return _new_token(path)
+        return _new_secret(path)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise CannotStart(
-            f"The token for programs on this machine cannot be kept in {path}: {why}. Give this user"
-            " the right to write there."
+            f"{what} cannot be kept in {path}: {why}. Give this user the right to write there."
         ) from error
 
 
-def _new_token(path: Path) -> str:
+def _new_secret(path: Path) -> str:
     """Whole or not at all, and never for a moment in a file that others can read."""
     token = secrets.token_urlsafe(32)
     fresh = beside(path, "new")
@@ -240,6 +248,7 @@ def put_together(
     chance: random.Random,
     network: Network,
     token: str = "",
+    key: bytes = b"",
     cards: Sequence[Slice] = CARDS,
 ) -> Node:
     """A node out of its parts, nothing started."""
@@ -255,6 +264,7 @@ def put_together(
         declared={card.noun: getattr(declared, card.noun) for card in cards},
         address=str(declared.web.address or f"http://{listen}").rstrip("/"),
         token=token,
+        key=key,
         name=declared.name,
     )
 
@@ -279,6 +289,7 @@ async def opened(declared: Declared, home: Path) -> AsyncIterator[Node]:
                 chance=random.SystemRandom(),
                 network=network,
                 token=token_for(path),
+                key=key_for(path),
             )
         finally:
             await network.close()

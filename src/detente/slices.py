@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detente.acceptance.slice import card as acceptance
 from detente.incidents.slice import card as incidents
 from detente.kernel.slice import Slice
 from detente.pager.slice import card as pager
@@ -9,4 +10,4 @@ from detente.sla.slice import card as sla
 from detente.watch.slice import card as watch
 from detente.work.slice import card as work
 
-CARDS: tuple[Slice, ...] = (watch, work, incidents, pager, sla)
+CARDS: tuple[Slice, ...] = (watch, work, incidents, pager, sla, acceptance)

@@ -14,6 +14,7 @@ from detente.facts.pager import Taken
 from detente.facts.watch import CameBack, WentDown
 from detente.facts.work import CallParked
 from detente.incidents import pages
+from detente.incidents.pages import rooms
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Page
@@ -175,14 +176,14 @@ def test_the_panels(stage) -> None:
     """A vendor shows its last incidents; one that never failed shows nothing."""
 
     async def story(node: Node) -> None:
-        assert pages.last_panel(node, VENDOR) is None
+        assert rooms.last_panel(node, VENDOR) is None
         await something_happens(node)
-        panel = pages.last_panel(node, VENDOR)
+        panel = rooms.last_panel(node, VENDOR)
         assert panel is not None
         assert panel.open is not None
-        assert pages.last_panel(node, "vendor:other") is None
-        assert pages.incident_panel(node, "incident:1") is not None
-        assert pages.incident_panel(node, "incident:2") is None
+        assert rooms.last_panel(node, "vendor:other") is None
+        assert rooms.incident_panel(node, "incident:1") is not None
+        assert rooms.incident_panel(node, "incident:2") is None
 
     stage.play(story)
 

@@ -8,6 +8,7 @@ from detente.facts.incidents import Noted
 from detente.facts.watch import WentDown
 from detente.facts.work import CallCharged, CallHeld, CallLost, CallParked, CallTaken
 from detente.incidents import queries
+from detente.incidents.queries import meanwhile
 from detente.kernel.fact import Fact
 from detente.kernel.money import Money
 from detente.kernel.node import Node
@@ -90,7 +91,7 @@ def test_the_story_in_order_with_counts(stage) -> None:
             sha256="",
         )
         await record(node, taken)
-        told = queries.story(node.ledger, start, node.clock.now())
+        told = meanwhile.story(node.ledger, start, node.clock.now())
         assert [each.told.name for each in told.lines] == [
             "incidents.noted", "incidents.opened", "watch.went_down",
         ]  # fmt: skip
@@ -113,10 +114,10 @@ def test_the_story_has_edges(stage) -> None:
         await record(node, Noted(about="incident:9", note="in it"), parked("a"))
         end = node.clock.now()
         await record(node, Noted(about="incident:9", note="after"))
-        told = queries.story(node.ledger, start, end)
+        told = meanwhile.story(node.ledger, start, end)
         assert [each.told.fact.says() for each in told.lines] == ["note: in it"]
         assert told.latest == (f"1 call parked, worth {PRICE}",)
-        assert queries.story(node.ledger, end + 10**12, end + 10**13).lines == ()
+        assert meanwhile.story(node.ledger, end + 10**12, end + 10**13).lines == ()
 
     stage.play(story)
 
@@ -130,7 +131,7 @@ def test_a_long_story_is_cut_and_says_so(stage) -> None:
         await record(node, *notes)
         await record(node, *(parked(str(n)) for n in range(6_000)))
         await record(node, notes[0])
-        told = queries.story(node.ledger, start, node.clock.now())
+        told = meanwhile.story(node.ledger, start, node.clock.now())
         assert len(told.lines) == 300
         assert told.earlier == told.lines[-1].told.position
         assert told.lines[0].meanwhile == ("6\N{NARROW NO-BREAK SPACE}000 routine facts",)
@@ -142,13 +143,13 @@ def test_where_a_time_stands(stage) -> None:
     """The position before a time is found by halving, at both ends too."""
 
     async def story(node: Node) -> None:
-        assert queries.position_before(node.ledger, node.clock.now()) == 0
+        assert meanwhile.position_before(node.ledger, node.clock.now()) == 0
         times = []
         for n in range(7):
             times.append(node.clock.now())
             await record(node, Noted(about="incident:9", note=str(n)))
-        found = [queries.position_before(node.ledger, at) for at in times]
+        found = [meanwhile.position_before(node.ledger, at) for at in times]
         assert found == [0, 1, 2, 3, 4, 5, 6]
-        assert queries.position_before(node.ledger, node.clock.now()) == 7
+        assert meanwhile.position_before(node.ledger, node.clock.now()) == 7
 
     stage.play(story)

@@ -326,7 +326,7 @@ def test_the_effect_looks_after_every_outage() -> None:
     """With the effect running, a check that comes back is enough for the fact to be written."""
 
     async def story(diary: Diary) -> None:
-        (effect,) = EFFECTS
+        effect = EFFECTS[0]
         assert effect.wanted(diary.node)
         running = asyncio.ensure_future(effect.run(diary.node))
         await asyncio.sleep(0)

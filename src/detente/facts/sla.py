@@ -27,3 +27,16 @@ class PromiseBroken(Fact, frozen=True, kw_only=True):
             f"was broken for {self.period}: {lasting(self.down)} down,"
             f" {lasting(self.allowed)} allowed at {self.target * 100:.10g}%"
         )
+
+
+@named("sla.checkpoint_signed")
+class CheckpointSigned(Fact, frozen=True, kw_only=True):
+    """The ledger so far was summed up in one hash and signed. About `ledger:here`."""
+
+    size: int  # facts
+    note: str  # C2SP signed note: origin, size, root, signature
+
+    routine: ClassVar[bool] = True
+
+    def says(self) -> str:
+        return f"signed a checkpoint over {self.size} facts"

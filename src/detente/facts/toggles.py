@@ -34,6 +34,7 @@ class SwitchedOn(Fact, frozen=True, kw_only=True):
     why: str = ""
     release: Subject = ""  # the release that it belongs to
     percent: float = 100.0  # of those whom no rule names
+    step: int = 0  # the scheduled step that it carries out: where it stands in the ledger
 
     tone: ClassVar[Tone] = "plain"
 
@@ -48,6 +49,7 @@ class SwitchedOff(Fact, frozen=True, kw_only=True):
     why: str = ""
     kill: bool = False  # for everybody at once, whatever the rules say
     release: Subject = ""
+    step: int = 0
 
     def says(self) -> str:
         how = "killed, off for everybody" if self.kill else "switched off"
@@ -62,6 +64,7 @@ class Set(Fact, frozen=True, kw_only=True):
     variant: str = ""  # its name, where values have names
     why: str = ""
     release: Subject = ""
+    step: int = 0
 
     def says(self) -> str:
         said = f"{self.variant} ({self.value})" if self.variant else self.value

@@ -121,6 +121,8 @@ class ReachedFrom(Fact, frozen=True, kw_only=True):
     place: Subject
     of: Subject
     since: Instant
+    lasted: float = 0.0  # seconds
+    reason: str = ""  # what was the matter, as this place saw it begin
 
     tone: ClassVar[Tone] = "good"
 

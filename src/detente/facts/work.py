@@ -23,6 +23,7 @@ class CallTaken(Fact, frozen=True, kw_only=True):
     caller: str = ""  # keyed digest of who asked: the answer is for nobody else
     asked: str = ""  # SHA-256 of key, method, path and body as they came
     money: Money | None = None
+    size: int = 0  # bytes of the request as it is kept
 
     routine: ClassVar[bool] = True
 
@@ -58,6 +59,7 @@ class CallRefused(Fact, frozen=True, kw_only=True):
     status: int
     seconds: float
     money: Money | None = None
+    shape: str = ""  # of the vendor's answer: names and codes, no values of customers
 
     routine: ClassVar[bool] = True
 
@@ -77,6 +79,8 @@ class CallParked(Fact, frozen=True, kw_only=True):
     reason: str
     unknown: bool
     money: Money | None = None
+    failure: str = ""  # what broke: "no connection", "no answer", "HTTP 503", "kept back"
+    shape: str = ""  # of the vendor's answer, if one came; it is attached then
 
     tone: ClassVar[Tone] = "warn"
     routine: ClassVar[bool] = True
@@ -95,6 +99,8 @@ class ReplayFailed(Fact, frozen=True, kw_only=True):
     attempt: int
     unknown: bool
     next_at: Instant
+    failure: str = ""  # as of CallParked
+    shape: str = ""
 
     routine: ClassVar[bool] = True
 
@@ -190,12 +196,14 @@ class BreakerOpened(Fact, frozen=True, kw_only=True):
     vendor: Subject
     reason: str
     parks: bool = True
+    drill: bool = False  # nobody's fault: the vendor was only played dead
 
     tone: ClassVar[Tone] = "bad"
 
     def says(self) -> str:
         instead = "calls are parked at once" if self.parks else "calls are refused at once"
-        return f"stopped waiting for the vendor ({self.reason}); {instead}"
+        drill = "in a drill, " if self.drill else ""
+        return f"{drill}stopped waiting for the vendor ({self.reason}); {instead}"
 
 
 @named("work.breaker_closed")
@@ -239,5 +247,115 @@ class RouteResumed(Fact, frozen=True, kw_only=True):
         return "was resumed"
 
 
+@named("work.drill_began")
+class DrillBegan(Fact, frozen=True, kw_only=True):
+    """The gateway plays a dead vendor, on purpose and for a bounded time. The vendor hears nothing."""
+
+    vendor: Subject
+    how: str  # "refuse", "hang", "slow" or "errors"
+    until: Instant
+    reason: str
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return f"is in a drill until {iso(self.until)} (the vendor is played: {self.how}): {self.reason}"
+
+
+@named("work.drill_ended")
+class DrillEnded(Fact, frozen=True, kw_only=True):
+    """The vendor is asked again. Counts are of the calls taken while the drill lasted."""
+
+    vendor: Subject
+    lasted: float  # seconds
+    aborted: bool = False  # somebody ended it before its time
+    taken: int = 0
+    parked: int = 0  # of those, kept for later
+    charged: int = 0  # of those, accepted by the vendor already
+    lost: int = 0
+
+    def says(self) -> str:
+        early = ", ended early" if self.aborted else ""
+        parked = f"{self.parked} of {self.taken} calls were parked"
+        return f"had a drill of {lasting(self.lasted)}{early}: {parked}, {self.lost} lost"
+
+
+@named("work.drill_passed")
+class DrillPassed(Fact, frozen=True, kw_only=True):
+    """Every call taken during the drill has come to its end: whether anything was lost is known."""
+
+    vendor: Subject
+    drill: int  # position of the fact that began it
+    caught_up: float  # seconds from its end until the last call was done
+    taken: int = 0
+    charged: int = 0
+    by_hand: int = 0  # settled or refunded by people
+    refused: int = 0  # by the vendor, to the caller's face
+    lost: int = 0
+
+    tone: ClassVar[Tone] = "good"
+
+    def says(self) -> str:
+        return (
+            f"came through its drill: {self.charged} of {self.taken} calls charged,"
+            f" {self.lost} lost, caught up in {lasting(self.caught_up)}"
+        )
+
+
+@named("work.asked_people")
+class AskedPeople(Fact, frozen=True, kw_only=True):
+    """A mail says that the call did not run, and what can be answered to it."""
+
+    route: str
+    to: tuple[str, ...]  # who may answer
+    message_id: str  # without what stands for the recipient
+    together: bool = False  # one mail for many calls, which cannot be answered
+
+    routine: ClassVar[bool] = True
+
+    def says(self) -> str:
+        return f"was put before {', '.join(self.to)} by mail"
+
+
+@named("work.mail_answered")
+class MailAnswered(Fact, frozen=True, kw_only=True):
+    """Somebody answered the mail, and this is how it was read. Stands beside what was decided."""
+
+    route: str
+    said: str
+    message_id: str
+
+    routine: ClassVar[bool] = True
+
+    def says(self) -> str:
+        return f"was decided by mail: “{self.said}”"
+
+
+@named("work.reconciled")
+class Reconciled(Fact, frozen=True, kw_only=True):
+    """Our books were laid beside a statement of the vendor's. The differences are attached."""
+
+    vendor: Subject
+    file: str
+    sha256: str
+    lines: int
+    since: Instant | None = None  # our calls from here …
+    until: Instant | None = None  # … to here were compared
+    matched: int = 0
+    only_ours: int = 0
+    only_theirs: int = 0
+    amount_differs: int = 0
+    double: int = 0
+    not_ours_to_charge: int = 0  # they charged what we count as lost, parked or refused
+    worth: tuple[Money, ...] = ()  # of what was matched
+
+    def says(self) -> str:
+        wrong = self.only_ours + self.only_theirs + self.amount_differs
+        wrong += self.double + self.not_ours_to_charge
+        found = "no difference" if not wrong else f"{wrong} difference{'' if wrong == 1 else 's'}"
+        return f"was compared with {self.file}: {self.matched} matched, {found}"
+
+
 BREAKER = SpanKind("breaker", opens=(BreakerOpened,), closes=(BreakerClosed,))
 PAUSE = SpanKind("pause", opens=(RoutePaused,), closes=(RouteResumed,))
+DRILL = SpanKind("drill", opens=(DrillBegan,), closes=(DrillEnded,))

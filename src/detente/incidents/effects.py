@@ -16,7 +16,7 @@ from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import BreakerClosed, BreakerOpened
 from detente.incidents import decisions, queries
 from detente.incidents.decisions import Down, Incident
-from detente.incidents.projection import FELL, OURS, ROSE
+from detente.incidents.projection import DRILL, FELL, OURS, ROSE
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, seconds_between
 from detente.kernel.fact import Fact, Recorded
@@ -79,8 +79,12 @@ class Keeper:
                 return self._fell(down, recorded.at)
             case BreakerOpened() as fact:
                 at, reason = recorded.at, fact.reason
+                place = DRILL if fact.drill else ""
                 return self._fell(
-                    Down(cause=fact.about, of=fact.vendor, since=at, reason=reason), at
+                    Down(
+                        cause=fact.about, of=fact.vendor, since=at, reason=reason, environment=place
+                    ),
+                    at,
                 )
             case CameBack() as fact:
                 incident = queries.of_cause(rows, fact.about)

@@ -38,6 +38,9 @@ from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Recorded, Subject
 from detente.kernel.views import Projection, Rows
 
+DRILL = "drill"
+"""Where a breaker opens that was opened on purpose: no environment that customers use."""
+
 _TABLES = """
 create table incidents_incident(
   about text primary key, number integer not null, of text not null, since integer not null,
@@ -108,7 +111,8 @@ def _fold_down(rows: Rows, recorded: Recorded) -> None:
         case WentDown() as fact:
             rows.execute(put, (fact.about, fact.of, fact.since, fact.reason, fact.environment))
         case BreakerOpened() as fact:
-            rows.execute(put, (fact.about, fact.vendor, recorded.at, fact.reason, ""))
+            where = DRILL if fact.drill else ""
+            rows.execute(put, (fact.about, fact.vendor, recorded.at, fact.reason, where))
         case BeganFailing() as fact:
             of = fact.of or fact.about
             rows.execute(put, (fact.about, of, fact.since, fact.reason, ""))

@@ -24,6 +24,17 @@ class Incidents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     lead_in: Annotated[
         Duration, Meta(description="its timeline begins this long before the first failure")
     ] = Duration(300)
+    looks_back: Annotated[
+        Duration,
+        Meta(description="how long before the first failure a change may have been its cause"),
+    ] = Duration(7 * 86_400)
+    retrospective_after: Annotated[
+        Duration | None,
+        Meta(description="incidents that lasted longer get a retrospective; by default none does"),
+    ] = None
+    answered_within: Annotated[
+        Duration, Meta(description="a retrospective is overdue this long after it was opened")
+    ] = Duration(7 * 86_400)
     opens_for: Annotated[
         tuple[str, ...],
         Meta(description="environments whose failures open an incident; others are only noted"),

@@ -7,6 +7,7 @@ it, and what people declared. It is put together in `detente.app` and handed dow
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -56,6 +57,7 @@ class Node:
     declared: Mapping[str, Any]  # settings by noun
     address: str = "http://127.0.0.1:3383"
     token: str = ""
+    key: bytes = b""
     name: str = "Détente"
     running: bool = True  # False: somebody only looks at the ledger, and nothing is watched
     _newest: tuple[Instant, Instant] = (0, 0)  # what the ledger has reached, and the clock then
@@ -63,6 +65,10 @@ class Node:
     """Running machinery that a slice's levers must reach (its breakers, its prober), by type."""
     unwritten: Unwritten | None = None
     """Set while the ledger takes nothing: this cannot be a fact, so it is kept in mind."""
+
+    def key_for(self, purpose: str) -> bytes:
+        """32 secret bytes that stay the same, another for each purpose."""
+        return hmac.digest(self.key, purpose.encode(), "sha256")
 
     @property
     def rows(self) -> Rows:

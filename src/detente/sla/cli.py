@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import click
 from rich.console import RenderableType
 from rich.text import Text
 
 from detente.kernel.clock import lasting
 from detente.kernel.fact import plain
+from detente.kernel.terminal.commands import Command, Group, caller, common
 from detente.kernel.terminal.show import heading, indented, labelled, shows, table, told
 from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import STYLES, Seeing
@@ -78,3 +81,47 @@ def promise(answer: PromisePage, see: Seeing) -> Iterator[RenderableType]:
     if answer.facts:
         yield heading("The facts")
         yield from (told(each, see) for each in answer.facts)
+
+
+def _evidence(promise: str, *, period: str | None, out: Path | None) -> None:
+    query = {"period": period} if period else {}
+    bundle = caller().fetch(f"/sla/{promise}/evidence.zip", query)
+    target = out or Path(f"{promise}-evidence.zip")
+    target.write_bytes(bundle)
+    click.echo(f"Wrote {target} ({len(bundle):,} bytes). Whoever gets it checks it offline:")
+    click.echo(f"  unzip {target} verify.py && python3 verify.py {target}")
+
+
+def _checkpoint() -> None:
+    click.echo(caller().fetch("/sla/checkpoint.txt").decode(), nl=False)
+
+
+sla = Group("sla")
+sla.add_command(
+    Command(
+        "evidence",
+        params=[
+            click.Argument(["promise"]),
+            click.Option(["--period"], help="Such as 2026-11; the running one by default."),
+            click.Option(
+                ["--out"],
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="The file to write.",
+            ),
+            *common(),
+        ],
+        help="Take the evidence for a promise: a file that the vendor checks offline.",
+        example="detente sla evidence cardpay-uptime\n"
+        "detente sla evidence cardpay-uptime --period 2026-10 --out october.zip",
+        callback=_evidence,
+    )
+)
+sla.add_command(
+    Command(
+        "checkpoint",
+        params=[*common()],
+        help="Print the ledger so far in one signed hash, to keep where nobody here can reach it.",
+        example="detente sla checkpoint | mail -s checkpoint sla@cardpay.example",
+        callback=_checkpoint,
+    )
+)

@@ -1,18 +1,23 @@
-"""Writes down that a promise was broken, once a promise and period, when it can no longer be met."""
+"""Writes down that a promise was broken, once a promise and period, when it can no longer be met;
+and sums the ledger up in signed checkpoints.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from detente.facts.sla import CheckpointSigned
 from detente.facts.watch import CameBack, WentDown
 from detente.kernel.clock import later
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.sla import decisions, queries
 from detente.sla.engine.calendar import period_at
+from detente.sla.engine.log import Log
 from detente.sla.settings import Promise, Sla
 
 _EVERY = 60.0
+_AT_ONCE = 500
 _JUST_ENDED = 3600.0
 """What happened in a period may be known a little after its end."""
 
@@ -51,8 +56,37 @@ async def _every_minute(node: Node) -> None:
         await asyncio.sleep(_EVERY)
 
 
+async def sign(node: Node) -> None:
+    """Sign what the ledger holds, if anything was added but checkpoints."""
+    log = queries.log(node)
+    await read_on(node, log)
+    last = queries.last_checkpoint(node)
+    if last is not None and log.size - last.size <= 1:
+        return
+    note = queries.signer(node).checkpoint(log.size, log.root)
+    fact = CheckpointSigned(about="ledger:here", size=log.size, note=note)
+    await node.record(fact, by="detente:sla", key=f"checkpoint:{log.size}")
+
+
+async def read_on(node: Node, log: Log) -> None:
+    """Take in what was added since, giving way to others now and then."""
+    while log.position < node.ledger.head():
+        for recorded in node.ledger.read(after=log.position, limit=_AT_ONCE):
+            log.add(recorded)
+        await asyncio.sleep(0)
+
+
+async def _sign_on_time(node: Node) -> None:
+    while True:
+        await sign(node)
+        await asyncio.sleep(node.settings(Sla).checkpoint_every)
+
+
 def _has_promises(node: Node) -> bool:
     return bool(node.settings(Sla).promises)
 
 
-EFFECTS = (Effect("sla", _keep_count, wanted=_has_promises),)
+EFFECTS = (
+    Effect("sla", _keep_count, wanted=_has_promises),
+    Effect("sla: checkpoints", _sign_on_time),
+)

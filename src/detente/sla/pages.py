@@ -12,9 +12,10 @@ from detente.kernel.fact import Subject, Tone, kind, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money
 from detente.kernel.node import Node
-from detente.kernel.slice import Ask, Page, Panel, Sign
+from detente.kernel.slice import Answered, Ask, Asked, Endpoint, Page, Panel, Sign
 from detente.sla import decisions, queries
 from detente.sla.decisions import Day, Standing
+from detente.sla.effects import read_on
 from detente.sla.engine.calendar import Every, period_at
 from detente.sla.queries import Outage, Reckoning
 from detente.sla.settings import Promise, Sla
@@ -292,5 +293,42 @@ PANELS = (
         kinds=("vendor", "promise"),
         answer=promises_panel,
         template="sla/panel.html",
+    ),
+)
+
+
+# Evidence, for other programs and for a vendor's hands
+
+
+async def _evidence(node: Node, asked: Asked) -> Answered:
+    name = asked.path["promise"]
+    promise = queries.promise_named(node, name)
+    period = queries.period_asked(node, promise, asked.query.get("period"))
+    await read_on(node, queries.log(node))
+    file = f"{name}-{period.name}.zip"
+    body = queries.bundle(node, queries.reckon(node, name, promise, period), file)
+    shown = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return Answered(body=body, type="application/zip", headers=shown)
+
+
+async def _checkpoint(node: Node, _asked: Asked) -> Answered:
+    log = queries.log(node)
+    await read_on(node, log)
+    note = queries.signer(node).checkpoint(log.size, log.root)
+    return Answered(body=note.encode(), type="text/plain; charset=utf-8")
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/sla/{promise}/evidence.zip",
+        "The evidence for a promise in a period, with the program that checks it.",
+        _evidence,
+    ),
+    Endpoint(
+        "GET",
+        "/sla/checkpoint.txt",
+        "The ledger so far in one signed hash, to keep where we cannot reach it.",
+        _checkpoint,
     ),
 )

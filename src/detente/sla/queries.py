@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from detente.facts.sla import PromiseBroken
+from detente.facts.node import Started, Stopped
+from detente.facts.sla import CheckpointSigned, PromiseBroken
+from detente.facts.watch import SheetFiled
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant
 from detente.kernel.fact import Recorded
@@ -17,8 +19,11 @@ from detente.kernel.spans import Span
 from detente.kernel.views import Rows
 from detente.sla import decisions
 from detente.sla.decisions import Account, Evidence, Standing
+from detente.sla.engine.bundle import About, packed
 from detente.sla.engine.calendar import Period, period_at, period_named
+from detente.sla.engine.log import Log, leaf_of
 from detente.sla.engine.moments import Moments, both, union, without
+from detente.sla.engine.note import Signer
 from detente.sla.settings import Promise, Sla
 
 _LATE = 60 * NS
@@ -204,3 +209,81 @@ def told_broken(node: Node, name: str, period: str) -> Recorded | None:
         if isinstance(recorded.fact, PromiseBroken) and recorded.fact.period == period:
             return recorded
     return None
+
+
+# Evidence
+
+
+def log(node: Node) -> Log:
+    """The hashes of the ledger, as far as they were read; `effects.read_on` reads on."""
+    if node.part(Log) is None:
+        node.parts[Log] = Log()
+    found: Log = node.part(Log)
+    return found
+
+
+def signer(node: Node) -> Signer:
+    """Whose signature stands under checkpoints."""
+    named = node.settings(Sla).origin or "/".join(["detente", *node.name.lower().split()])
+    return Signer(named.replace("+", "-"), node.key_for("checkpoints"))
+
+
+def last_checkpoint(node: Node) -> CheckpointSigned | None:
+    """What was signed last."""
+    asked = Query(names=(CheckpointSigned.name,))
+    for recorded in node.ledger.read(asked, backwards=True, limit=1):
+        assert isinstance(recorded.fact, CheckpointSigned)
+        return recorded.fact
+    return None
+
+
+_TELLING = (Started.name, Stopped.name, CheckpointSigned.name, SheetFiled.name)
+
+
+def bundle(node: Node, found: Reckoning, name: str) -> bytes:
+    """The evidence for a promise in a period: a zip file that anybody can check offline."""
+    told, made = signer(node), log(node)
+    period = found.standing.period
+    chosen, sheets, expired, notes = [], {}, [], {}
+    subjects = {f"check:{each}" for each in found.checks} | {f"promise:{found.name}"}
+    last = min(found.standing.until, node.clock.now()) + _LATE
+    for index, recorded in enumerate(node.ledger.read(until=made.position)):
+        if isinstance(recorded.fact, CheckpointSigned):
+            notes[recorded.fact.size] = recorded.fact.note
+        if not period.start <= recorded.at <= last:
+            continue
+        if recorded.name in _TELLING or recorded.about in subjects:
+            chosen.append((index, leaf_of(recorded)))
+        if isinstance(recorded.fact, SheetFiled):
+            detail = node.ledger.attachment(recorded.position)
+            if detail is None:
+                expired.append(index)
+            else:
+                sheets[index] = detail
+    about = About(
+        says=_in_words(node, found),
+        key=told.verifier_key,
+        promise=found.name,
+        period=period.name,
+        terms=msgspec.Raw(msgspec.json.encode(found.promise, enc_hook=str)),
+        checks=found.checks,
+        expired=tuple(expired),
+    )
+    return packed(
+        name,
+        about,
+        checkpoint=told.checkpoint(made.size, made.root),
+        checkpoints=notes,
+        hashes=made.hashes,
+        facts=chosen,
+        sheets=sheets,
+    )
+
+
+def _in_words(node: Node, found: Reckoning) -> str:
+    made, vendor = found.standing, node.catalogue.title(f"vendor:{found.promise.vendor}")
+    owed = f"; owed: {made.owed}" if made.owed else ""
+    return (
+        f"{vendor} promised {made.target} ({found.name}, {made.period.name}). Measured by"
+        f" {', '.join(found.checks) or 'nothing'}: {made.attained_says}{owed}."
+    )

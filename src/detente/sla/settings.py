@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.config import Duration, Percent
+from detente.kernel.config import Duration, Percent, between
 from detente.kernel.money import Money
 
 
@@ -58,6 +58,14 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What we were promised."""
 
     promises: Mapping[str, Promise] = {}
+    checkpoint_every: Annotated[
+        Duration,
+        between("1s", "7d"),
+        Meta(description="how often the ledger so far is summed up and signed"),
+    ] = Duration(3600)
+    origin: Annotated[
+        str, Meta(description="the name under which checkpoints are signed; by default from `name`")
+    ] = ""
 
 
 def mistakes(sla: Sla, catalogue: Catalogue) -> Iterator[Mistake]:

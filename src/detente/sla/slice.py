@@ -17,5 +17,6 @@ card = Slice(
     signs=pages.signs,
     pages=pages.PAGES,
     panels=pages.PANELS,
+    endpoints=pages.ENDPOINTS,
     effects=EFFECTS,
 )

@@ -203,7 +203,7 @@ class SimulatedProber:
 class _NoGateway:
     """In the simulated world callers walk in by `World.call`; no port is opened."""
 
-    def __init__(self, _answer: object) -> None:
+    def __init__(self, _answer: object, **_given: object) -> None:
         pass
 
     async def start(self, _host: str, _port: int) -> None:

@@ -81,7 +81,8 @@ class Toggle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         datetime.date | None, Meta(description="when it should be gone from the program")
     ] = None
     variants: Annotated[
-        Mapping[str, Value], Meta(description="a knob: its values by name; without any it is on or off")
+        Mapping[str, Value],
+        Meta(description="a knob: its values by name; without any it is on or off"),
     ] = {}
     default: Annotated[
         Scalar | None,
@@ -128,12 +129,10 @@ class Toggles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = "v3"
     toggles: Mapping[str, Toggle] = {}
-    segments: Annotated[
-        Mapping[str, Who], Meta(description="groups that rules call by name")
-    ] = {}
-    file: Annotated[
-        Place | None, Meta(description="more toggles, from a file as flagd has it")
-    ] = None
+    segments: Annotated[Mapping[str, Who], Meta(description="groups that rules call by name")] = {}
+    file: Annotated[Place | None, Meta(description="more toggles, from a file as flagd has it")] = (
+        None
+    )
     forgotten_after: Annotated[
         Duration, Meta(description="what no program has asked for this long is called dead")
     ] = Duration(14 * 86_400)

@@ -3,6 +3,10 @@
 A check falls after so many failures in a row and rises after so many good answers in a row. A run
 that was late, or that failed because of the prober itself, is *inconclusive*: it proves nothing
 either way and never counts as down. An outage lasts from the first failure to the first good answer.
+
+Where several places look, each has a view, judged the same way; the check is down while as many of
+them see it fail as its `agree` says. A place that was cut off reports late: what it saw begin still
+counts from its first moment, and an outage that is over by then is told once and pages nobody.
 """
 
 from __future__ import annotations
@@ -11,21 +15,26 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
+from typing import Literal
 
 import msgspec
 
 from detente.facts.watch import (
+    AnswerChanged,
     CameBack,
     LostSight,
+    MissedFrom,
+    ReachedFrom,
     RegainedSight,
     SheetFiled,
     Tally,
     Warned,
     WarningPassed,
+    WasDown,
     WentDown,
 )
 from detente.kernel.clock import NS, Instant, seconds_between
-from detente.kernel.fact import Fact, Subject
+from detente.kernel.fact import Fact, Subject, plain
 from detente.watch.engine.wire import Result
 from detente.watch.settings import Check
 
@@ -37,6 +46,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     warned: bool = False  # how it fell: as a warning and not as an outage
     blind: bool = False
     down_since: Instant = 0
+    reason: str = ""  # why it fell
     failures: int = 0  # in a row
     first_failure: Instant = 0
     answers: int = 0  # good ones in a row
@@ -44,6 +54,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     untold: int = 0  # inconclusive in a row
     first_untold: Instant = 0
     seen: Instant = 0  # the last slot that told something
+    worried: bool = False  # it works, and asked for a look often enough in a row
+    worries: int = 0  # in a row
+    first_worry: Instant = 0
+    calm: int = 0  # good answers in a row that asked for nothing
+    first_calm: Instant = 0
 
 
 def judge(
@@ -60,9 +75,12 @@ def judge(
         # Nobody looked meanwhile, so what was seen before is not "in a row" with what comes now.
         standing = msgspec.structs.replace(standing, failures=0, answers=0)
     standing = msgspec.structs.replace(standing, blind=False, untold=0, seen=result.slot)
-    judged = _answered if result.verdict == "ok" else _failed
-    standing, more = judged(name, check, of, standing, result)
-    return standing, [*facts, *more]
+    if result.verdict == "failed" or (result.verdict == "warned" and check.warns_only):
+        standing, more = _failed(name, check, of, standing, result)
+        return standing, [*facts, *more]
+    standing, more = _answered(name, check, of, standing, result)
+    standing, worries = _worries(name, check, of, standing, result)
+    return standing, [*facts, *more, *worries]
 
 
 def _is_old(result: Result, standing: Standing, check: Check) -> bool:
@@ -90,7 +108,9 @@ def _failed(
     after = msgspec.structs.replace(standing, failures=failures, first_failure=first, answers=0)
     if standing.down or failures < check.falls_after:
         return after, []
-    after = msgspec.structs.replace(after, down=True, down_since=first, warned=check.warns_only)
+    after = msgspec.structs.replace(
+        after, down=True, down_since=first, warned=check.warns_only, reason=result.reason
+    )
     about = f"check:{name}"
     if check.warns_only:
         return after, [Warned(about=about, of=of, since=first, reason=result.reason)]
@@ -116,6 +136,191 @@ def _answered(
     lasted = max(0.0, seconds_between(standing.down_since, first))
     back = CameBack(about=about, of=of, since=first, lasted=lasted, environment=check.environment)
     return after, [back]
+
+
+def _worries(
+    name: str, check: Check, of: Subject, standing: Standing, result: Result
+) -> tuple[Standing, list[Fact]]:
+    """It works; does it ask for a look (a plugin that warns), or has it stopped asking?"""
+    warns = result.verdict == "warned"
+    worries, calm = (standing.worries + 1, 0) if warns else (0, standing.calm + 1)
+    after = msgspec.structs.replace(
+        standing,
+        worries=worries,
+        calm=calm,
+        first_worry=result.slot if worries == 1 else standing.first_worry,
+        first_calm=result.slot if calm == 1 else standing.first_calm,
+    )
+    about = f"check:{name}"
+    if worries >= check.falls_after and not standing.worried:
+        warned = Warned(about=about, of=of, since=after.first_worry, reason=result.reason)
+        return msgspec.structs.replace(after, worried=True), [warned]
+    if calm >= check.rises_after and standing.worried:
+        passed = WarningPassed(about=about, of=of, since=after.first_calm)
+        return msgspec.structs.replace(after, worried=False), [passed]
+    return after, []
+
+
+def view_of(name: str, place: str) -> Subject:
+    """What one place sees of a check."""
+    return f"view:{name}@{place}"
+
+
+def as_seen_from(place: str, check: Check, standing: Standing, facts: Iterable[Fact]) -> list[Fact]:
+    """The same changes as one place sees them: they say nothing yet about the check.
+
+    A plugin's warning is no question of the place and stays as it is.
+    """
+    return [
+        fact
+        if isinstance(fact, (Warned, WarningPassed)) and not check.warns_only
+        else _as_view(place, standing, fact)
+        for fact in facts
+    ]
+
+
+def _as_view(place: str, standing: Standing, fact: Fact) -> Fact:
+    view, where = view_of(plain(fact.about), place), f"place:{place}"
+    if isinstance(fact, (WentDown, Warned)):
+        return MissedFrom(
+            about=view, check=fact.about, place=where, of=fact.of, since=fact.since,
+            reason=fact.reason,
+        )  # fmt: skip
+    if isinstance(fact, (CameBack, WarningPassed)):
+        return ReachedFrom(
+            about=view, check=fact.about, place=where, of=fact.of, since=fact.since,
+            lasted=getattr(fact, "lasted", 0.0), reason=standing.reason,
+        )  # fmt: skip
+    return msgspec.structs.replace(fact, about=view)
+
+
+def patience(check: Check, sheet: float) -> float:
+    """How old, in seconds, what a place saw may be and still speak of the present."""
+    return 2 * check.every + check.waits + 2 * sheet + 60
+
+
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """How a check stands that several places look at, taken together."""
+
+    down: bool = False
+    down_since: Instant = 0
+    warned: bool = False
+
+
+def put_together(
+    name: str,
+    check: Check,
+    of: Subject,
+    whole: Whole,
+    views: Mapping[str, Standing],
+    news: Iterable[Fact],
+    *,
+    now: Instant,
+    sheet: float,
+) -> tuple[Whole, list[Fact]]:
+    """What a view's news mean for the check itself.
+
+    Only what places see now makes it fall. Once it is down, a place that has fallen silent counts as
+    it saw things last: only an answer is a recovery.
+    """
+    oldest = now - round(patience(check, sheet) * NS)
+    fresh = {place: view for place, view in views.items() if view.seen >= oldest and not view.blind}
+    missing = [view for view in (views if whole.down else fresh).values() if view.down]
+    answering = [view for view in fresh.values() if not view.down and view.answers]
+    if not whole.down:
+        if len(missing) >= min(check.agree, max(1, len(fresh))):
+            return _all_fell(name, check, of, missing, news)
+        return whole, _over_before_heard(name, check, of, news)
+    if len(missing) < check.agree and answering:
+        since = max(whole.down_since, *(view.first_answer for view in answering))
+        return Whole(), [_rose(name, check, of, whole, since)]
+    return whole, []
+
+
+def _all_fell(
+    name: str, check: Check, of: Subject, missing: Sequence[Standing], news: Iterable[Fact]
+) -> tuple[Whole, list[Fact]]:
+    """Down since as many as must agree saw it."""
+    since = sorted(view.down_since for view in missing)[min(check.agree, len(missing)) - 1]
+    reasons = [each.reason for each in news if isinstance(each, MissedFrom)]
+    reason = reasons[-1] if reasons else "no answer"
+    about, whole = f"check:{name}", Whole(down=True, down_since=since, warned=check.warns_only)
+    if check.warns_only:
+        return whole, [Warned(about=about, of=of, since=since, reason=reason)]
+    failures = max(view.failures for view in missing)
+    fell = WentDown(
+        about=about, of=of, since=since, reason=reason, failures=failures,
+        environment=check.environment,
+    )  # fmt: skip
+    return whole, [fell]
+
+
+def _rose(name: str, check: Check, of: Subject, whole: Whole, since: Instant) -> Fact:
+    about = f"check:{name}"
+    if whole.warned:
+        return WarningPassed(about=about, of=of, since=since)
+    lasted = max(0.0, seconds_between(whole.down_since, since))
+    return CameBack(about=about, of=of, since=since, lasted=lasted, environment=check.environment)
+
+
+def _over_before_heard(name: str, check: Check, of: Subject, news: Iterable[Fact]) -> list[Fact]:
+    """Outages that one place saw begin and end, and that nobody here knew of.
+
+    Where more than one must agree, one place's past is no outage.
+    """
+    if check.agree > 1 or check.warns_only:
+        return []
+    return [
+        WasDown(
+            about=f"check:{name}",
+            of=of,
+            place=each.place,
+            since=each.since - round(each.lasted * NS),
+            until=each.since,
+            reason=each.reason,
+            environment=check.environment,
+        )  # fmt: skip
+        for each in news
+        if isinstance(each, ReachedFrom) and each.lasted
+    ]
+
+
+_CERTAIN_AFTER = 2  # runs in a row with another answer than ever: one may be a passing oddity
+_REMEMBERED = 16  # addresses or certificates; behind a name there may be many that take turns
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """Which addresses (or certificates) have answered a check, and which new ones do lately."""
+
+    known: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    new_since: Instant = 0
+
+
+def notice(
+    about: Subject,
+    of: Subject,
+    what: Literal["address", "certificate"],
+    answers: Answers,
+    said: str | None,
+    slot: Instant,
+) -> tuple[Answers, list[Fact]]:
+    """Does somebody else answer than before? Those that take turns with known ones join them."""
+    if said is None:
+        return answers, []
+    if not answers.known:
+        return Answers(known=(said,)), []
+    if said in answers.known:
+        known = tuple(dict.fromkeys((*answers.known, *answers.new)))[-_REMEMBERED:]
+        return (Answers(known=known) if answers.new else answers), []
+    new, since = (*answers.new, said), answers.new_since or slot
+    if len(new) < _CERTAIN_AFTER:
+        return Answers(known=answers.known, new=new, new_since=since), []
+    after = tuple(dict.fromkeys(new))
+    changed = AnswerChanged(
+        about=about, of=of, what=what, before=answers.known, after=after, since=since
+    )
+    return Answers(known=after), [changed]
 
 
 def file_sheet(
@@ -152,7 +357,7 @@ def file_sheet(
 
 def _tally(line: Sequence[Result | None]) -> Tally:
     ran = [each for each in line if each is not None]
-    times = [each.total for each in ran if each.verdict == "ok"]
+    times = [each.total for each in ran if each.verdict in ("ok", "warned")]
     failures = [each.reason for each in ran if each.verdict == "failed"]
 
     def count(verdict: str) -> int:
@@ -165,6 +370,7 @@ def _tally(line: Sequence[Result | None]) -> Tally:
         inconclusive=count("inconclusive"),
         skipped=count("skipped"),
         not_run=len(line) - len(ran),
+        warned=count("warned"),
         median=round(median(times), 6) if times else None,
         worst=round(max(times), 6) if times else None,
         last=failures[-1] if failures else "",

@@ -14,16 +14,21 @@ from typing import Any, Literal
 import msgspec
 
 from detente.facts.work import (
+    BreakerClosed,
     CallCharged,
     CallHeld,
     CallParked,
     CallRefused,
     CallSentAgain,
+    DrillEnded,
+    DrillPassed,
     ReplayFailed,
 )
-from detente.kernel.clock import Instant, Seconds, later
+from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact
 from detente.kernel.money import Money, money
+from detente.kernel.spans import Span
+from detente.work.engine import failing
 from detente.work.settings import MoneyIn, Replay
 
 State = Literal["taken", "parked", "held", "charged", "refused", "settled", "refunded", "lost"]
@@ -55,6 +60,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     answer: int | None = None  # position of the fact that carries the vendor's answer
     status: int | None = None
     note: str = ""
+    size: int = 0  # bytes of its request
+    asks: bool = False  # a machine holds it: people must decide
+    asked_at: Instant | None = None  # when they were asked by mail
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +73,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     unknown: bool = False  # sent, and the vendor may have acted on it
     kept_back: bool = False  # our own breaker did not let it out
+    played: bool = False  # in a drill: the vendor heard nothing of it
+    shape: str = ""  # of the answer, where it says what went wrong
+
+    @property
+    def failure(self) -> str:
+        """What broke, in two words."""
+        if self.played:
+            return failing.DRILL
+        if self.kept_back or self.reason.startswith("not sent"):
+            return failing.KEPT_BACK
+        if self.status is not None:
+            return f"HTTP {self.status}"
+        return "no answer" if self.unknown else "no connection"
 
     @property
     def accepted(self) -> bool:
@@ -88,12 +109,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.status is None or self.status >= 500 or self.status in (408, 425, 429)
 
 
-def answered(status: int, seconds: Seconds) -> Outcome:
+def answered(status: int, seconds: Seconds, body: bytes = b"") -> Outcome:
     """What an answer means. A 5xx may come from behind the point of no return, so it is unknown."""
     troubled = status >= 500 or status in (408, 425)
     done = Outcome(status=status, seconds=seconds).accepted
     reason = "" if done else f"the vendor answered HTTP {status}"
-    return Outcome(status=status, seconds=seconds, reason=reason, unknown=troubled)
+    looks = "" if done else failing.shape(body)
+    return Outcome(status=status, seconds=seconds, reason=reason, unknown=troubled, shape=looks)
 
 
 def settle_first(call: Call, outcome: Outcome, *, repeatable: bool) -> list[Fact]:
@@ -105,10 +127,13 @@ def settle_first(call: Call, outcome: Outcome, *, repeatable: bool) -> list[Fact
         return [
             CallRefused(
                 about=call.about, route=call.route, vendor=call.vendor, status=outcome.status,
-                seconds=outcome.seconds, money=call.money,
+                seconds=outcome.seconds, money=call.money, shape=outcome.shape,
             )
         ]  # fmt: skip
-    return park(call, outcome.reason, unknown=outcome.unknown, repeatable=repeatable)
+    return park(
+        call, outcome.reason, unknown=outcome.unknown, repeatable=repeatable,
+        failure=outcome.failure, shape=outcome.shape,
+    )  # fmt: skip
 
 
 def _charged(call: Call, outcome: Outcome, *, attempt: int) -> CallCharged:
@@ -119,11 +144,19 @@ def _charged(call: Call, outcome: Outcome, *, attempt: int) -> CallCharged:
     )  # fmt: skip
 
 
-def park(call: Call, reason: str, *, unknown: bool, repeatable: bool) -> list[Fact]:
+def park(
+    call: Call,
+    reason: str,
+    *,
+    unknown: bool,
+    repeatable: bool,
+    failure: str = failing.OURS,
+    shape: str = "",
+) -> list[Fact]:
     """Keep it. What the vendor may have done and could not recognise waits for a person."""
     parked = CallParked(
         about=call.about, route=call.route, vendor=call.vendor, reason=reason, unknown=unknown,
-        money=call.money,
+        money=call.money, failure=failure, shape=shape,
     )  # fmt: skip
     if unknown and not repeatable:
         return [parked, CallHeld(about=call.about, route=call.route, reason=_LOOK_FIRST)]
@@ -145,6 +178,8 @@ def settle_replay(
         # A refusal is an answer: under a key the vendor knows, it settles what was in doubt.
         unknown=(call.unknown and not (outcome.refused and repeatable)) or outcome.unknown,
         next_at=later(now, wait_before(attempt, plan, chance)),
+        failure=outcome.failure,
+        shape=outcome.shape,
     )
     if outcome.refused:
         refusal = (
@@ -233,3 +268,53 @@ def _pointed(document: Any, pointer: str) -> Any:
         counted = isinstance(document, list) and name.isdecimal()  # nothing counts from the end
         document = document[int(name) if counted else name]
     return document
+
+
+# -- drills --------------------------------------------------------------------------------------
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What became of the calls taken on a route within some time."""
+
+    taken: int = 0
+    parked: int = 0
+    charged: int = 0
+    by_hand: int = 0
+    refused: int = 0
+    lost: int = 0
+    waiting: int = 0  # not done yet: with the vendor, parked or held
+
+
+def end_drill(
+    span: Span, vendor: str, counts: Counts, breaker: Span | None, *, now: Instant, aborted: bool
+) -> list[Fact]:
+    """What is written down when the vendor is asked again. `breaker`: one that opened in the drill.
+
+    It is closed with the drill: whatever opens from here on is real.
+    """
+    ended = DrillEnded(
+        about=span.about, vendor=vendor, lasted=max(0.0, span.seconds(now)), aborted=aborted,
+        taken=counts.taken, parked=counts.parked, charged=counts.charged, lost=counts.lost,
+    )  # fmt: skip
+    if breaker is None:
+        return [ended]
+    lasted = max(0.0, breaker.seconds(now))
+    closed = BreakerClosed(
+        about=span.about, vendor=vendor, lasted=lasted, reason="the drill is over"
+    )
+    return [ended, closed]
+
+
+def pass_drill(
+    about: str, vendor: str, drill: int, ended: Instant, counts: Counts, *, now: Instant
+) -> list[Fact]:
+    """Once no call of the drill waits any more, it is known whether anything was lost."""
+    if counts.waiting:
+        return []
+    return [
+        DrillPassed(
+            about=about, vendor=vendor, drill=drill, caught_up=max(0.0, seconds_between(ended, now)),
+            taken=counts.taken, charged=counts.charged, by_hand=counts.by_hand,
+            refused=counts.refused, lost=counts.lost,
+        )
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -14,17 +14,19 @@ from detente.facts.work import (
     CallRefunded,
     CallReleased,
     CallSettled,
+    DrillBegan,
     RoutePaused,
     RouteResumed,
 )
 from detente.kernel import spans
-from detente.kernel.clock import Instant, later
+from detente.kernel.clock import Instant, lasting, later
 from detente.kernel.fact import Fact, Subject, plain
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, NotFound, Pull, Refused
 from detente.work import decisions, queries
 from detente.work.decisions import Call
 from detente.work.effects import Desk
+from detente.work.effects.drills import ending
 from detente.work.settings import Work
 
 
@@ -56,6 +58,19 @@ class Why(msgspec.Struct, frozen=True):
     """The reason, for whoever reads it later."""
 
     reason: Annotated[str, Meta(description="the other side reads it too")]
+
+
+class Drill(msgspec.Struct, frozen=True):
+    """What is rehearsed, and for how long."""
+
+    minutes: Annotated[float, Meta(gt=0, le=1_440, description="it ends by itself after that")]
+    reason: Annotated[str, Meta(description="what you want to know; the other side reads it too")]
+    how: Annotated[
+        Literal["refuse", "hang", "slow", "errors"],
+        Meta(
+            description="refuse: no connection; hang: no answer; slow: answers late; errors: HTTP 503"
+        ),
+    ] = "hang"
 
 
 def _waiting_call(node: Node, pull: Pull) -> Call:
@@ -138,6 +153,46 @@ def _resume(node: Node, pull: Pull) -> list[Fact]:
     return [RouteResumed(about=pull.about, vendor=f"vendor:{route.vendor}")]
 
 
+def _drill(node: Node, pull: Pull) -> list[Fact]:
+    form: Drill = pull.form
+    route = node.settings(Work).routes.get(plain(pull.about))
+    if route is None:
+        raise NotFound(f"There is no route {plain(pull.about)}; /work lists those declared.")
+    seconds = form.minutes * 60
+    if seconds > route.drill_at_most:
+        most = lasting(route.drill_at_most) if route.drill_at_most else "no time at all"
+        raise Refused(
+            f"A drill on this route may last {most}. Ask for less, or declare more as"
+            f" work: routes: {plain(pull.about)}: drill_at_most:"
+        )
+    for kind, says in (("drill", "A drill is on already."), ("pause", _PAUSED)):
+        if spans.is_open(node.rows, kind, pull.about):
+            raise Refused(says)
+    reason = _needed(form.reason, "what you want to know")
+    until = later(node.now(), seconds)
+    vendor = f"vendor:{route.vendor}"
+    return [DrillBegan(about=pull.about, vendor=vendor, how=form.how, until=until, reason=reason)]
+
+
+_PAUSED = "The route is paused, so a drill would show nothing. Resume it first."
+
+
+def _end_drill(node: Node, pull: Pull) -> list[Fact]:
+    facts = ending(node, pull.about, aborted=True)
+    if not facts:
+        raise Refused("No drill is on here.")
+    return facts
+
+
+def _may_drill(node: Node, about: Subject) -> bool:
+    route = node.settings(Work).routes.get(plain(about))
+    return route is not None and route.drill_at_most > 0 and not _in_drill(node, about)
+
+
+def _in_drill(node: Node, about: Subject) -> bool:
+    return spans.is_open(node.rows, "drill", about)
+
+
 def _in_state(*states: str) -> Callable[[Node, Subject], bool]:
     def offered(node: Node, about: Subject) -> bool:
         found = queries.meant(node.rows, about)
@@ -214,6 +269,28 @@ LEVERS = (
         kinds=("route",),
         decide=_resume,
         offered=_paused,
+        tone="good",
+    ),
+    Lever(
+        name="work.drill",
+        label="Drill",
+        explains=(
+            "Plays the vendor dead for a while, to see what happens: calls are parked and charged"
+            " afterwards. The vendor hears nothing."
+        ),
+        kinds=("route",),
+        decide=_drill,
+        offered=_may_drill,
+        form=Drill,
+        tone="warn",
+    ),
+    Lever(
+        name="work.end_drill",
+        label="End the drill",
+        explains="Asks the vendor again at once; what was parked goes out gently.",
+        kinds=("route",),
+        decide=_end_drill,
+        offered=_in_drill,
         tone="good",
     ),
 )

@@ -11,12 +11,12 @@ from detente.kernel.fact import Subject, plain
 from detente.kernel.money import Money
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
-from detente.work.decisions import WAITING, Call, State
+from detente.work.decisions import WAITING, Call, Counts, State
 
 _NAMES = (
     "about", "route", "vendor", "key", "method", "path", "sha256", "caller", "asked", "state", "minor",
     "currency", "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at",
-    "request", "answer", "status", "note",
+    "request", "answer", "status", "note", "size", "asks", "asked_at",
 )  # fmt: skip
 _COLUMNS = f"select {', '.join(_NAMES)} from work_call"
 
@@ -191,6 +191,34 @@ def books(rows: Rows, *, vendor: Subject | None = None, route: str | None = None
     ]
 
 
+def recovered(rows: Rows, *, vendor: Subject | None = None, route: str | None = None) -> Sum:
+    """Of what was charged: the calls that had to wait for it, and would have been lost."""
+    asked = """select currency, count(*), sum(minor) from work_call indexed by work_call_recovered
+      where state = 'charged' and parked_at is not null
+      and (?1 is null or vendor = ?1) and (?2 is null or route = ?2)
+      group by currency order by currency"""
+    found = list(rows.execute(asked, (vendor, route)))
+    amounts = tuple(Money(minor, currency) for currency, _calls, minor in found if currency)
+    return Sum("charged", sum(calls for _currency, calls, _minor in found), amounts)
+
+
+def bytes_kept(rows: Rows) -> int:
+    """How much room the requests of all calls take that are not done."""
+    asked = "select sum(bytes) from work_sum where state in ('taken', 'parked', 'held')"
+    return next((int(kept or 0) for (kept,) in rows.execute(asked)), 0)
+
+
+def counts(rows: Rows, route: str, start: Instant, end: Instant) -> Counts:
+    """What became of the calls that were taken on the route in [start, end)."""
+    asked = """select count(*), sum(parked_at is not null), sum(state = 'charged'),
+      sum(state in ('settled', 'refunded')), sum(state = 'refused'), sum(state = 'lost'),
+      sum(state in ('taken', 'parked', 'held'))
+      from work_call where route = ? and taken_at >= ? and taken_at < ?"""
+    for row in rows.execute(asked, (route, start, end)):
+        return Counts(*(int(each or 0) for each in row))
+    return Counts()
+
+
 def _one(rows: Rows, asked: str, values: tuple[object, ...]) -> Call | None:
     return next(iter(_all(rows, asked, values)), None)
 
@@ -202,6 +230,6 @@ def _all(rows: Rows, asked: str, values: tuple[object, ...]) -> list[Call]:
 def _call(row: tuple[object, ...]) -> Call:
     found = dict(zip(_NAMES, row, strict=True))
     minor, currency = found.pop("minor"), found.pop("currency")
-    found["unknown"] = bool(found["unknown"])
+    found["unknown"], found["asks"] = bool(found["unknown"]), bool(found["asks"])
     found["money"] = None if currency is None else Money(minor, currency)  # type: ignore[arg-type]
     return Call(**found)  # type: ignore[arg-type]

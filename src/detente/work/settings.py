@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from email.utils import parseaddr
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,6 +15,67 @@ from detente.kernel.catalogue import Catalogue, Mistake, unknown
 from detente.kernel.config import Address, Duration, Percent, Secret, Url
 from detente.kernel.money import money
 from detente.kernel.network import OF_ONE_CONNECTION, is_loopback
+
+
+class Size(int):
+    """So many bytes, written `500MB`, `1GB`."""
+
+    shape: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": "^[0-9]{1,9}(kB|MB|GB)$",
+        "examples": ["500MB", "1GB"],
+    }
+
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        found = _SIZE.fullmatch(written.strip()) if isinstance(written, str) else None
+        if found is None:
+            raise ValueError(f"expected a size such as 500MB or 1GB, found {written!r}")
+        return cls(int(found[1]) * _UNITS[found[2]])
+
+    def __str__(self) -> str:
+        for unit, size in reversed(_UNITS.items()):
+            if self >= size and self % size == 0:
+                return f"{self // size}{unit}"
+        return f"{int(self)} bytes"
+
+
+_UNITS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
+_SIZE = re.compile(r"([0-9]{1,9})\s*(kB|MB|GB)")
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to read the CSV in which the vendor lists what they charged."""
+
+    reference: Annotated[str, Meta(description="the column with what they know a call by")]
+    amount: Annotated[str, Meta(description="the column with the amount")]
+    currency: Annotated[
+        str, Meta(description="the column with the currency, or a fixed code such as EUR")
+    ]
+    status: Annotated[
+        str | None, Meta(description="the column that says whether it was charged, if there is one")
+    ] = None
+    charged: Annotated[
+        tuple[str, ...], Meta(description="what stands in `status` when it was charged")
+    ] = ("charged", "paid", "captured", "settled", "succeeded", "success")
+    ours: Annotated[
+        str,
+        Meta(
+            description="what of ours the reference is: `key` (the idempotency key), or where the"
+            " request says it, such as /order"
+        ),
+    ] = "key"
+    delimiter: Annotated[
+        str | None, Meta(description="what stands between columns; found out if not said")
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        Meta(description="the sign before the cents; found out if not said"),
+    ] = None
+    unit: Annotated[
+        Literal["minor", "major"],
+        Meta(description="minor: 1990 means 19.90; major: 19.90 means 19.90"),
+    ] = "major"
 
 
 class MoneyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +154,50 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = {}
     breaker: Patience = Patience()
     replay: Replay = Replay()
+    statement: Statement | None = None
+    drill_at_most: Annotated[
+        Duration, Meta(description="no drill on this route lasts longer; 0s forbids them")
+    ] = Duration(900)
+
+
+class QueueMail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tells people by mail that a call did not run, and takes their answers."""
+
+    server: Annotated[Address, Meta(description="your mail provider: smtp.example.com:587")]
+    sender: Annotated[str, Meta(description="for example Détente <queue@example.com>")] = (
+        msgspec.field(name="from")
+    )
+    to: Annotated[
+        tuple[str, ...], Meta(description="teams whose addresses are asked, and may answer")
+    ]
+    address: Annotated[
+        str, Meta(description="where answers arrive: your mail server hands them to `listen`")
+    ]
+    listen: Annotated[Address, Meta(description="where answers are taken in")] = Address(
+        "127.0.0.1:2525"
+    )
+    trust_network: Annotated[
+        bool, Meta(description="true if only your mail server can reach `listen`")
+    ] = False
+    secret: Annotated[
+        Secret | None,
+        Meta(description="seals the addresses for answers; by default made beside the ledger"),
+    ] = None
+    valid_for: Annotated[Duration, Meta(description="how long a mail can be answered")] = Duration(
+        7 * 86_400
+    )
+    parked_for: Annotated[
+        Duration, Meta(description="a parked call that waits longer is asked about")
+    ] = Duration(3_600)
+    at_most: Annotated[
+        int, Meta(ge=1, description="more calls than this at once are told in one mail together")
+    ] = 10
+    user: Annotated[str | None, Meta(description="who signs on at the mail server")] = None
+    password: Annotated[Secret | None, Meta(description="where it is found, by reference")] = None
+    tls: Annotated[
+        Literal["none", "starttls", "implicit"],
+        Meta(description="starttls: encrypt after connecting; implicit: encrypted from the start"),
+    ] = "starttls"
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +212,15 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="true if everybody who can reach `gateway` may call the vendors with your keys"
         ),
     ] = False
+    gateway_names: Annotated[
+        tuple[str, ...],
+        Meta(description="names by which callers may call the gateway, besides this machine's own"),
+    ] = ()
     routes: Mapping[str, Route] = {}
+    park_at_most: Annotated[
+        Size, Meta(description="what waits may take so much room; then calls are turned away")
+    ] = Size(1_000_000_000)
+    mail: QueueMail | None = None
     mask: Annotated[
         tuple[str, ...],
         Meta(description="names of fields never shown, besides the usual ones"),
@@ -129,6 +243,12 @@ def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
             " say `trust_network: true` if only your own programs can reach it"
         )
         yield Mistake(("work", "gateway"), says)
+    for index, named in enumerate(work.gateway_names):
+        if not _HOST.fullmatch(named):
+            says = f"{named!r} is no name of a machine; write it without http:// and port"
+            yield Mistake(("work", "gateway_names", index), says)
+    if work.mail is not None:
+        yield from _in_mail(work.mail, catalogue)
     for name, route in work.routes.items():
         here = ("work", "routes", name)
         if route.vendor not in catalogue.vendors:
@@ -139,6 +259,8 @@ def mistakes(work: Work, catalogue: Catalogue) -> Iterator[Mistake]:
             says = "leave out the name and password before the @: use secret_headers for them"
             yield Mistake((*here, "to"), says)
         yield from _headers(route, here)
+        if route.statement is not None:
+            yield from _in_statement(route.statement, (*here, "statement"))
         if route.timeout <= 0:
             yield Mistake((*here, "timeout"), "nobody answers in no time; write 1s or more")
         if route.money and not route.money.currency.startswith("/"):
@@ -177,6 +299,63 @@ def _headers(route: Route, here: tuple[str, ...]) -> Iterator[Mistake]:
     elif key and (key.lower() in OF_ONE_CONNECTION or key.lower().startswith("content-")):
         says = f"{key} says something else already; name the header the vendor knows calls by"
         yield Mistake((*here, "idempotency"), says)
+
+
+_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|\[?[0-9A-Fa-f:]+\]?")
+_LONGEST_LOCAL = 15  # with a call, a day and a seal behind it, 64 signs hold (RFC 5321, 4.5.3.1.1)
+_LOCAL = re.compile(r"[0-9A-Za-z._-]+")
+
+
+def _in_mail(mail: QueueMail, catalogue: Catalogue) -> Iterator[Mistake]:
+    """Teams nobody can write to, addresses nobody can answer."""
+    here = ("work", "mail")
+    for index, name in enumerate(mail.to):
+        team = catalogue.teams.get(name)
+        if team is None:
+            yield unknown((*here, "to", index), "team", name, catalogue.teams)
+        elif not team.mail:
+            says = f"{name} has no mail address; give it one under teams: {name}: mail:"
+            yield Mistake((*here, "to", index), says)
+    if not mail.to:
+        yield Mistake((*here, "to"), "nobody would be asked; name a team, such as [ops]")
+    yield from _answerable(mail, here)
+    if not mail.trust_network and not is_loopback(mail.listen.host):
+        says = (
+            "others could hand in answers at this address: use 127.0.0.1, or say"
+            " `trust_network: true` if only your mail server can reach it"
+        )
+        yield Mistake((*here, "listen"), says)
+    if (mail.user is None) != (mail.password is None):
+        there, missing = ("user", "password") if mail.password is None else ("password", "user")
+        yield Mistake((*here, there), f"a {there} without a {missing} is of no use")
+    if mail.password is not None and mail.tls == "none" and not is_loopback(mail.server.host):
+        says = "without encryption everybody on the way could read the password; say starttls"
+        yield Mistake((*here, "tls"), says)
+
+
+def _answerable(mail: QueueMail, here: tuple[str, ...]) -> Iterator[Mistake]:
+    if "@" not in parseaddr(mail.sender)[1]:
+        says = f"{mail.sender} holds no mail address; write Détente <queue@example.com>"
+        yield Mistake((*here, "from"), says)
+    local, _, host = mail.address.rpartition("@")
+    if not _LOCAL.fullmatch(local) or not _HOST.fullmatch(host):
+        says = f"{mail.address} is not a mail address such as queue@example.com"
+        yield Mistake((*here, "address"), says)
+    elif len(local) > _LONGEST_LOCAL:
+        says = f"what stands before the @ may have {_LONGEST_LOCAL} signs: more are put behind it"
+        yield Mistake((*here, "address"), says)
+
+
+def _in_statement(statement: Statement, here: tuple[str, ...]) -> Iterator[Mistake]:
+    if statement.ours != "key" and not statement.ours.startswith("/"):
+        says = "write key, or where the request says it, such as /order"
+        yield Mistake((*here, "ours"), says)
+    if statement.delimiter is not None and len(statement.delimiter) != 1:
+        says = 'one sign stands between two columns, such as ; or "\\t"'
+        yield Mistake((*here, "delimiter"), says)
+    if statement.delimiter is not None and statement.delimiter == statement.decimal:
+        says = "the same sign cannot stand between columns and before the cents"
+        yield Mistake((*here, "decimal"), says)
 
 
 def _currency(where: MoneyIn, path: tuple[str, ...]) -> Iterator[Mistake]:

@@ -219,7 +219,7 @@ def test_what_makes_no_sense_is_refused(given: dict[str, Any], says: str) -> Non
 
 def test_arguments_that_name_nothing_are_refused() -> None:
     """A list is no name for an answer."""
-    made = guard(next(_names), last_known_good=60)(lambda names: len(names))
+    made = guard(next(_names), last_known_good=60)(len)
     with pytest.raises(TypeError, match="say what names the answer"):
         made(["a"])
 

@@ -24,8 +24,6 @@ class Account(NamedTuple):
     def __repr__(self) -> str:
         return f"Account({self.name!r}, user={self.user!r}, password={masking.HIDDEN})"
 
-    __str__ = __repr__
-
 
 class NoAccount(Exception):
     """There is no such test account here; the message says how to give one."""

@@ -1,7 +1,8 @@
 """Which test is it, wherever it runs, and is it still the same one?
 
-A test is known by the `id` of its marker; without one a scenario is known by feature and name, and a
-test by its file and name. None of these say where the test lies or runs. The hash is of its own
+A test is known by the `id` of its marker; without one by where it stands, in words: a scenario as
+“feature: scenario”, `test_shop.py::test_a_policy_can_be_bought` as “shop: a policy can be bought”.
+None of these say on which machine or in which folder it lies. The hash is of its own
 source (for a scenario: of its feature file), so it says whether two places ran the same test; what
 the test calls may differ.
 """
@@ -83,7 +84,12 @@ def _usual_name(item: Any) -> str:
         return f"{scenario.feature.name}: {scenario.name}"
     _, *within = item.nodeid.split("::")
     name = getattr(item, "originalname", None) or item.name
-    return "::".join([item.path.stem, *within[:-1], name])
+    return ": ".join(_spoken(each) for each in (item.path.stem, *within[:-1], name))
+
+
+def _spoken(name: str) -> str:
+    """`test_a_policy_can_be_bought` as people say it."""
+    return name.removeprefix("test_").removesuffix("_test").replace("_", " ").strip() or name
 
 
 def _example(item: Any) -> str:

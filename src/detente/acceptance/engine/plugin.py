@@ -7,7 +7,7 @@ every marked test's result is told to that node; without it nothing happens that
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from detente.acceptance.engine.identity import BadMark, Marked
 from detente.acceptance.engine.spool import Outcome, Spool
 
 PLACES = ("ci", "gate", "production")
+_LONGEST_REASON = 300
 
 
 class Surroundings:
@@ -76,9 +77,14 @@ def _has_base_url_plugin(config: pytest.Config) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     try:
-        config.stash[HERE].tests = identity.of_session(items)
+        tests = config.stash[HERE].tests = identity.of_session(items)
     except BadMark as wrong:
         raise pytest.UsageError(str(wrong)) from None
+    for item in items:
+        if known := tests.get(item.nodeid):  # so that it stands in JUnit XML, whoever imports that
+            item.user_properties += [
+                (f"acceptance.{key}", each) for key, each in known._asdict().items() if each
+            ]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,7 +98,7 @@ def pytest_runtest_makereport(
     if known is None:
         return report
     report.detente = known._asdict()  # type: ignore[attr-defined]
-    report.detente_reason = here.accounts.blanked(reason_of(report))  # type: ignore[attr-defined]
+    report.detente_reason = reason_of(report, here.accounts.blanked)  # type: ignore[attr-defined]
     text = report.longreprtext
     if text != (blanked := here.accounts.blanked(text)):
         report.longrepr = blanked
@@ -100,15 +106,15 @@ def pytest_runtest_makereport(
     return report
 
 
-def reason_of(report: pytest.TestReport) -> str:
+def reason_of(report: pytest.TestReport, blanked: Callable[[str], str]) -> str:
     """Why it failed or was skipped, in a line."""
     if report.passed:
         return ""
     if isinstance(report.longrepr, tuple):  # skipped: file, line, why
-        return str(report.longrepr[2]).removeprefix("Skipped: ")
+        return blanked(str(report.longrepr[2]).removeprefix("Skipped: "))[:_LONGEST_REASON]
     crash = getattr(report.longrepr, "reprcrash", None)
     said = str(crash.message) if crash is not None else report.longreprtext.strip()
-    first = said.strip().partition("\n")[0]
+    first = blanked(said.strip()).partition("\n")[0][:_LONGEST_REASON]
     return first if report.when == "call" else f"{report.when} failed: {first}"
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from detente.kernel.clock import Clock, SystemClock
 
 _PATIENCE = 10.0
-_AT_ONCE = 500  # results in one request
+_AT_ONCE = 200  # results in one request
 Verdict = Literal["passed", "failed", "skipped"]
 
 
@@ -119,7 +119,9 @@ class Spool:
         if status in (400, 413):
             raise Refused(answer)
         if status == 403:
-            raise Away("the node wants its token: put what stands in <ledger>.token into DETENTE_TOKEN")
+            raise Away(
+                "the node wants its token: put what stands in <ledger>.token into DETENTE_TOKEN"
+            )
         if status != 200:
             raise Away(f"{self._address} answered HTTP {status} {answer}".rstrip())
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
+from math import comb
 
 import msgspec
 
@@ -18,8 +19,8 @@ from detente.kernel.fact import Subject, kind
 from detente.kernel.money import Money, total
 from detente.kernel.needs import Fallen
 
-MOST_PAIRS = 5_000
-"""So many pairs are tried: more would keep a page waiting."""
+MOST_STEPS = 300_000
+"""Pairs tried times things in the map: more would keep a page waiting."""
 
 
 class Fall(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +28,6 @@ class Fall(msgspec.Struct, frozen=True, kw_only=True):
 
     down: tuple[Subject, ...]
     fallen: tuple[Fallen, ...]  # in the order in which it spreads, the first ones not included
-    weakened: tuple[Subject, ...]
     journeys: tuple[Subject, ...]
     an_hour: tuple[Money, ...]  # what these journeys earn in an hour
     share: float  # of all journeys, or of the money in a currency, whichever is more
@@ -43,10 +43,10 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pairs(msgspec.Struct, frozen=True, kw_only=True):
-    """The pairs found, heaviest first, and how many nobody had the time to try."""
+    """The pairs found, heaviest first, and how many there was no time to try."""
 
     found: tuple[Pair, ...]
-    untried: int = 0
+    untried: int = 0  # at most so many; some of them may be the same
 
 
 class Atlas:
@@ -65,7 +65,6 @@ class Atlas:
         return Fall(
             down=down,
             fallen=fallen[len(set(down)) :],
-            weakened=self.needs.weakened(down),
             journeys=journeys,
             an_hour=self._earned(journeys),
             share=self._share(journeys),
@@ -100,24 +99,25 @@ class Atlas:
         Something falls over both and over neither alone only where a need loses a member to each of
         them, so pairs are looked for at needs with spares and nowhere else.
         """
-        tried: dict[tuple[Subject, Subject], None] = {}
-        untried = 0
-        for couple in self._couples():
-            if couple in tried:
-                continue
-            if len(tried) < MOST_PAIRS:
-                tried[couple] = None
-            else:
-                untried += 1
+        groups, most = self._who_share_needs(), MOST_STEPS // max(1, len(self.needs.nodes))
+        tried = list(dict.fromkeys(islice(_couples(groups), most)))
+        there = sum(comb(len(group), 2) for group in groups)
         found = (pair for couple in tried if (pair := self._pair(couple)))
+        untried = max(0, there - most)
         return Pairs(found=tuple(sorted(found, key=_pair_weight)), untried=untried)
 
-    def _couples(self) -> Iterator[tuple[Subject, Subject]]:
-        takes = {each.down[0]: {each.down[0], *(one.node for one in each.fallen)} for each in self.points}
-        for needs in self.needs.nodes.values():
-            for need in needs:
-                if not need.soft and _slack(need.of, need.at_least):
-                    yield from combinations(_who_take_some(takes, need.of, need.at_least), 2)
+    def _who_share_needs(self) -> list[list[Subject]]:
+        """For each need with spares: who takes some of its members along, and not too many."""
+        takes = {
+            each.down[0]: {each.down[0], *(one.node for one in each.fallen)} for each in self.points
+        }
+        groups = {
+            tuple(_who_take_some(takes, need.of, need.at_least))
+            for needs in self.needs.nodes.values()
+            for need in needs
+            if not need.soft and _slack(need.of, need.at_least)
+        }
+        return sorted(map(list, groups), key=len)
 
     def _pair(self, couple: tuple[Subject, Subject]) -> Pair | None:
         alone = {each for one in couple for each in self._alone[one]}
@@ -144,7 +144,9 @@ class Atlas:
         if not journeys:
             return 0.0
         whole = {each.currency: each.minor for each in self.an_hour}
-        shares = [each.minor / whole[each.currency] for each in self._earned(journeys) if each.minor]
+        shares = [
+            each.minor / whole[each.currency] for each in self._earned(journeys) if each.minor
+        ]
         return max(len(journeys) / len(self.journeys), *shares, 0.0)
 
 
@@ -165,8 +167,14 @@ def _who_take_some(
     return sorted(each for each, taken in takes.items() if 0 < len(taken & members) <= slack)
 
 
-def _weight(fall: Fall) -> tuple[float, int, int, Subject]:
-    return -fall.share, -len(fall.journeys), -len(fall.fallen), fall.down[0]
+def _couples(groups: Iterable[Sequence[Subject]]) -> Iterator[tuple[Subject, Subject]]:
+    for group in groups:
+        yield from combinations(group, 2)
+
+
+def _weight(fall: Fall) -> tuple[float, int, int, int, Subject]:
+    earned = sum(each.minor for each in fall.an_hour) if len(fall.an_hour) == 1 else 0
+    return -fall.share, -len(fall.journeys), -earned, -len(fall.fallen), fall.down[0]
 
 
 def _pair_weight(pair: Pair) -> tuple[float, int, tuple[Subject, Subject]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from detente.incidents.pages import rooms
+from detente.incidents.pages import changed, rooms
 from detente.incidents.pages.rooms import listed, room, signs
 
-PAGES = (*rooms.PAGES,)
+PAGES = (*rooms.PAGES, changed.PAGE)
 PANELS = rooms.PANELS
 
 __all__ = ["PAGES", "PANELS", "listed", "room", "signs"]

@@ -6,16 +6,21 @@ import msgspec
 
 from detente.incidents import decisions, queries
 from detente.incidents.decisions import Cause, Incident
-from detente.incidents.queries import Line, Sum
+from detente.incidents.pages import changed as changes
+from detente.incidents.pages.changed import Changed
+from detente.incidents.queries import Sum, meanwhile
+from detente.incidents.queries.meanwhile import Line
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
 from detente.kernel.faces import Handle, Shown, Told, levers_of, panels_of, tell
-from detente.kernel.fact import Recorded, Subject, Tone
+from detente.kernel.fact import Recorded, Subject, Tone, kind, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
+from detente.kernel.needs import Fallen
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 
+_MOST_CHANGES = 3
 _AFTERMATH: Seconds = 120.0  # the timeline goes on a little after the end: parked calls go out then
 
 
@@ -68,6 +73,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     quiet: int = 0
 
 
+class Journey(msgspec.Struct, frozen=True, kw_only=True):
+    """Something people come for that cannot be done now, and what an hour of it is worth."""
+
+    about: Subject
+    title: str
+    over: tuple[Subject, ...]  # what it needs that is down or has fallen
+    earns: Money | None
+
+
+class Falls(msgspec.Struct, frozen=True, kw_only=True):
+    """What falls with what is down, by the map."""
+
+    journeys: tuple[Journey, ...] = ()
+    others: tuple[Subject, ...] = ()
+    an_hour: tuple[Money, ...] = ()
+
+
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one incident, for everybody who has to do with it."""
 
@@ -91,6 +113,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     levers: tuple[Handle, ...]
     panels: tuple[Shown, ...]  # what the other slices show about the incident
     of_panels: tuple[Shown, ...]  # … and about the vendor or service
+    falls: Falls
+    changed: Changed
     entries: tuple[Entry, ...]
     latest: tuple[str, ...]
     earlier: int | None
@@ -118,7 +142,7 @@ def room(node: Node, ask: Ask) -> Room:
     now, settings = node.clock.now(), node.settings(Incidents)
     start = max(later(incident.since, -settings.lead_in), node.began())
     end = now if incident.closed_at is None else later(incident.closed_at, _AFTERMATH)
-    told = queries.story(node.ledger, start, end + 1)
+    told = meanwhile.story(node.ledger, start, end + 1)
     cost = queries.parked_during(node.rows, incident)
     return Room(
         incident=incident,
@@ -146,6 +170,8 @@ def room(node: Node, ask: Ask) -> Room:
         ),
         panels=_others(node, incident.about),
         of_panels=_others(node, incident.of),
+        falls=falls_with(node, incident),
+        changed=changes.of_incident(node, incident, most=_MOST_CHANGES),
         entries=tuple(_entry(node, each) for each in told.lines),
         latest=told.latest,
         earlier=told.earlier,
@@ -175,15 +201,50 @@ def signs(node: Node) -> list[Sign]:
 
 def _sign(node: Node, incident: Incident) -> Sign:
     cost = queries.waiting(queries.parked_during(node.rows, incident))
+    says = f"incident {incident.number}, {_state(incident)}: {_reason(incident)}"
     return Sign(
         tone=_tone(incident),
         about=incident.of,
-        sentence=f"incident {incident.number}, {_state(incident)}: {_reason(incident)}",
+        sentence=says + _what_falls(falls_with(node, incident)),
         since=incident.since,
         held_by=incident.held_by,
         costs=_worth(cost),
         href=f"/incidents/{incident.number}",
     )
+
+
+def falls_with(node: Node, incident: Incident) -> Falls:
+    """What cannot be done because of it; of one that is over, what could not."""
+    felt = tuple(each for each in incident.causes if not each.remark)
+    down = felt if incident.closed_at is not None else incident.down
+    subjects = tuple(dict.fromkeys(each.of or incident.of for each in down))
+    fallen = node.catalogue.needs.falls(subjects) if subjects else ()
+    journeys = tuple(_journey(node, each) for each in fallen if kind(each.node) == "journey")
+    return Falls(
+        journeys=journeys,
+        others=tuple(each.node for each in fallen if each.over and kind(each.node) != "journey"),
+        an_hour=total(each.earns for each in journeys if each.earns),
+    )
+
+
+def _journey(node: Node, fallen: Fallen) -> Journey:
+    declared = node.catalogue.journeys.get(plain(fallen.node))
+    return Journey(
+        about=fallen.node,
+        title=node.title(fallen.node),
+        over=fallen.over,
+        earns=declared.earns if declared else None,
+    )
+
+
+def _what_falls(falls: Falls) -> str:
+    """'; Renew a permit cannot be done, 1 200.00 EUR an hour'."""
+    if not falls.journeys:
+        return ""
+    first, *more = (each.title for each in falls.journeys)
+    what = f"{first} and {len(more)} more" if len(more) > 1 else " and ".join([first, *more])
+    worth = f", {' and '.join(map(str, falls.an_hour))} an hour" if falls.an_hour else ""
+    return f"; cannot be done: {what}{worth}"
 
 
 # -- words -------------------------------------------------------------------------------------
@@ -192,6 +253,8 @@ def _sign(node: Node, incident: Incident) -> Sign:
 def _headline(node: Node, incident: Incident, now: Instant) -> str:
     """What, and how long: 'CardPay is down', 'CardPay was down for 12 min'."""
     title = node.title(incident.of)
+    if incident.into:
+        return f"{title}: goes on as {incident.into.replace(':', ' ', 1)}"
     if incident.closed_at is not None:
         return f"{title} was down for {lasting(incident.lasted or 0)}"
     quiet = decisions.quiet_since(incident)
@@ -202,6 +265,8 @@ def _headline(node: Node, incident: Incident, now: Instant) -> str:
 
 
 def _state(incident: Incident) -> str:
+    if incident.into:
+        return f"part of {incident.into.replace(':', ' ', 1)}"
     if incident.closed_at is not None:
         return "closed"
     return "down" if incident.down else "works again, being watched"
@@ -318,7 +383,7 @@ PAGES = (
 PANELS = (
     Panel(
         title="Last incidents",
-        kinds=("vendor", "service"),
+        kinds=("vendor", "service", "infrastructure"),
         answer=last_panel,
         template="incidents/last.html",
     ),

@@ -101,6 +101,11 @@ class Caller:
         twin = "/now.json" if path == "/" else f"{quote(path, safe='/%')}.json"
         return _ask(self._running(), "GET", twin + (f"?{urlencode(query)}" if query else ""))
 
+    def fetch(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """What stands at that address, as it is. Raises NoNode, NotFound, Refused, Troubled."""
+        asked = quote(path, safe="/%") + (f"?{urlencode(query)}" if query else "")
+        return _ask(self._running(), "GET", asked)
+
     def pull(self, lever: str, said: Mapping[str, Any], *, who: str) -> bytes:
         """Pull a lever, once. Raises NoNode, NotFound, Refused, BadForm, Troubled."""
         body = msgspec.json.encode({**said, "once": secrets.token_hex(8)})

@@ -223,6 +223,11 @@ def _version(text: str) -> tuple[str, str]:
     return (found[1] or "=", found[2]) if found else ("=", text)
 
 
+def as_json(definition: Mapping[str, Any]) -> str:
+    """A definition as it is kept: the same text for the same meaning."""
+    return json.dumps(definition, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 # What is wrong with it
 
 
@@ -257,7 +262,9 @@ def _in_definition(
 ) -> Iterator[Mistake]:
     said = toggle.defines()
     if name in filed and said:
-        says = f"{name} is defined in toggles.file already; leave out {said[0]} here or the flag there"
+        says = (
+            f"{name} is defined in toggles.file already; leave out {said[0]} here or the flag there"
+        )
         yield Mistake((*here, said[0]), says)
     elif toggle.definition is not None and len(said) > 1:
         says = f"a definition says it all; leave out {said[0]}, or write it without definition"

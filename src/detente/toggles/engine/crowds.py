@@ -62,7 +62,9 @@ def head(kind: int, size: int) -> bytes:
     """What a value begins with: its kind and size in as few bytes as possible."""
     for extra, form, limit in _HEADS:
         if size < limit:
-            return struct.pack(form, kind << 5 | extra, size) if extra else bytes([kind << 5 | size])
+            return (
+                struct.pack(form, kind << 5 | extra, size) if extra else bytes([kind << 5 | size])
+            )
     raise Unhashable("a number of more than 64 bits")
 
 
@@ -111,11 +113,11 @@ def _float(value: float) -> bytes:
 def place_v3(who: Any) -> int | None:
     """Where in the crowd this is; None when it is nobody."""
     if who.__class__ is str:
-        return int(_hash(_text(who), 0, False))
+        return _hash(_text(who), 0, False)
     if who is None or isinstance(who, (list, tuple)):
         return None
     try:
-        return int(_hash(cbor(who), 0, False))
+        return _hash(cbor(who), 0, False)
     except Unhashable:
         return None
 
@@ -124,7 +126,7 @@ def place_v2(who: Any) -> int | None:
     """Only texts have a place."""
     if not isinstance(who, str):
         return None
-    return int(_hash(who.encode("utf-8", "surrogatepass"), 0, False))
+    return _hash(who.encode("utf-8", "surrogatepass"), 0, False)
 
 
 def before_v3(toggle: str) -> bytes:
@@ -138,7 +140,7 @@ def place_of_v3(before: bytes, person: Any) -> int | None:
     letters = person.encode("utf-8", "surrogatepass")
     size = len(letters)
     start = before + (_TEXTS[size] if size < 256 else head(3, size))
-    return _hash(start + letters, 0, False)  # type: ignore[no-any-return]
+    return _hash(start + letters, 0, False)
 
 
 def before_v2(toggle: str) -> bytes:
@@ -149,7 +151,7 @@ def place_of_v2(before: bytes, person: Any) -> int | None:
     if person.__class__ is not str or not person:
         return None
     letters = person.encode("utf-8", "surrogatepass")
-    return _hash(before + letters, 0, False)  # type: ignore[no-any-return]
+    return _hash(before + letters, 0, False)
 
 
 def stretches(weights: Sequence[int]) -> list[int]:
@@ -167,14 +169,14 @@ def share(place: int | None, entries: Sequence[tuple[Any, Any]]) -> Any:
     """Whose stretch the place is in, when weights are known only now."""
     if place is None:
         return None
-    weights = [_weight(weight) for _, weight in entries]
+    weights = [weight(said) for _, said in entries]
     if None in weights:
         return None
-    ends = stretches([weight for weight in weights if weight is not None])
+    ends = stretches([each or 0 for each in weights])
     return next((what for (what, _), end in zip(entries, ends, strict=False) if place < end), None)
 
 
-def _weight(said: Any) -> int | None:
+def weight(said: Any) -> int | None:
     """Whole, and not below nothing; None when it is no weight."""
     if isinstance(said, bool) or not isinstance(said, (int, float)) or said != said:
         return None

@@ -101,7 +101,7 @@ def _written(value: float) -> str:
     if value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     if 1e-6 <= abs(value) < 1e-4:
-        return f"{value:.25f}".rstrip("0") if False else _plain(value)
+        return _plain(value)
     return re.sub(r"e([+-])0+", r"e\1", repr(value))
 
 
@@ -151,6 +151,11 @@ def at_most(one: Any, other: Any) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one <= other
     return bool(number(one) <= number(other))
+
+
+def between(below: Callable[[Any, Any], bool], one: Any, two: Any, three: Any) -> bool:
+    """Three in their order."""
+    return below(one, two) and below(two, three)
 
 
 # -- reckoning -------------------------------------------------------------------------------------
@@ -244,6 +249,11 @@ def merge(*values: Any) -> list[Any]:
 def items(value: Any) -> Sequence[Any]:
     """What `map`, `filter` and the like go through: nothing, if it is no list."""
     return value if isinstance(value, (list, tuple)) else ()
+
+
+def every(tests: Sequence[bool]) -> bool:
+    """`all`; of nothing, not even that is true."""
+    return bool(tests) and all(tests)
 
 
 def fold(many: Any, step: Callable[[Any], Any], start: Any) -> Any:

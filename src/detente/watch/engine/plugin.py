@@ -11,12 +11,12 @@ import contextlib
 import errno
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from detente.kernel import masking
-from detente.kernel.clock import Seconds
 from detente.watch.engine.loop import READ
 from detente.watch.engine.run import Run
 from detente.watch.engine.wire import Result, Verdict
@@ -25,7 +25,10 @@ WORDS_LIMIT = 64 * 1024  # bytes of output that are read; what comes after is th
 REASON_LIMIT = 300  # signs of the first line that are kept
 MEASURED_LIMIT = 4096  # signs of performance data that are kept; Nagios itself reads 8192 bytes
 
-_SURROUNDINGS = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C"}
+_SURROUNDINGS = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+    "LC_ALL": "C",
+}
 _AS_USUAL = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)  # ignored here, which is inherited
 _VERDICTS: dict[int, Verdict] = {0: "ok", 1: "warned", 2: "failed", 3: "inconclusive"}
 _WITHOUT_WORDS = {1: "it warns", 2: "it says critical", 3: "it says unknown"}
@@ -40,6 +43,11 @@ class PluginRun(Run):
     """One run of one plugin."""
 
     __slots__ = ("_measured", "_pid", "_pidfd", "_said", "_timed_out")
+    _measured: str
+    _pid: int
+    _pidfd: int
+    _said: dict[int, bytearray]  # what it says, then what it complains, by descriptor
+    _timed_out: bool
 
     # -- the way there ----------------------------------------------------------------------------
 
@@ -49,7 +57,7 @@ class PluginRun(Run):
         self.lost = loop.lost
         self.phase = "transfer"
         self._measured, self._pid, self._pidfd = "", 0, -1
-        self._said = {}  # by descriptor: 0 is what it says, 1 what it complains
+        self._said = {}
         self._timed_out = False
         self.tick = 0
         if self.plan.mistake is not None:
@@ -65,8 +73,8 @@ class PluginRun(Run):
     def _start(self) -> None:
         probe = self.plan.probe
         program = find(probe.command[0], probe.plugins_from)
-        says, says_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        complains, complains_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        says, says_in = os.pipe()
+        complains, complains_in = os.pipe()
         try:
             self._pid = spawn(program, probe.command, probe.surroundings, says_in, complains_in)
         except OSError:
@@ -80,15 +88,19 @@ class PluginRun(Run):
         self.loop.watch(self._pidfd, READ, self._ended)
         for fd in (says, complains):
             self._said[fd] = bytearray()
-            self.loop.watch(fd, READ, lambda _events, fd=fd: self._listen(fd))
+            os.set_blocking(fd, False)
+            self.loop.watch(fd, READ, partial(self._listen, fd))
         self.tick = self.loop.deadlines.add(self, self.began + probe.timeout)
 
-    def _listen(self, fd: int) -> None:
-        """Take what there is; at its end look no more, or the loop would turn in circles."""
-        while chunk := _read(fd):
-            heard = self._said[fd]
-            heard += chunk[: WORDS_LIMIT - len(heard)]
-        if chunk is not None:
+    def _listen(self, fd: int, _events: int = 0) -> None:
+        """Take some of what there is; at its end look no more."""
+        heard = self._said[fd]
+        try:
+            chunk = os.read(fd, WORDS_LIMIT)
+        except BlockingIOError:
+            return
+        heard += chunk[: WORDS_LIMIT - len(heard)]
+        if not chunk:
             self.loop.unwatch(fd)
 
     # -- the way out --------------------------------------------------------------------------------
@@ -104,6 +116,7 @@ class PluginRun(Run):
             os.killpg(self._pid, signal.SIGKILL)
 
     def _ended(self, _events: int) -> None:
+        self.transfer = self.lap()
         for fd in self._said:
             self._listen(fd)
         self._kill()
@@ -111,7 +124,9 @@ class PluginRun(Run):
         self._pid = 0
         if self._timed_out:
             timeout = self.plan.probe.timeout
-            self.too_long(f"it was not done within {timeout:g} s and was ended", "transfer", timeout)
+            self.too_long(
+                f"it was not done within {timeout:g} s and was ended", "transfer", timeout
+            )
         else:
             self._judge(os.waitstatus_to_exitcode(status))
 
@@ -131,7 +146,13 @@ class PluginRun(Run):
                 "inconclusive", f"the plugin ended with {code}, which means nothing{said_so}"
             )
         else:
-            reason = "" if code == 0 else reason or _WITHOUT_WORDS[code]
+            self._conclude(code, reason or _WITHOUT_WORDS.get(code, ""))
+
+    def _conclude(self, code: int, reason: str) -> None:
+        wanted = self.plan.probe.slow_after
+        if code == 0 and wanted is not None and self.loop.monotonic() - self.began > wanted:
+            self.judge_speed()
+        else:
             self.conclude(_VERDICTS[code], reason, "transfer" if code == 2 else None)
 
     def _masked(self, said: str) -> str:
@@ -185,14 +206,6 @@ def spawn(
     )
 
 
-def _read(fd: int) -> bytes | None:
-    """What there is; nothing at the end, None if more may come."""
-    try:
-        return os.read(fd, WORDS_LIMIT)
-    except BlockingIOError:
-        return None
-
-
 def taken_apart(said: str) -> tuple[str, str]:
     """The first line's words, and all performance data: behind its `|` and behind one in the rest."""
     first, _, rest = said.strip("\n").partition("\n")
@@ -204,10 +217,3 @@ def taken_apart(said: str) -> tuple[str, str]:
 
 def _first_line(said: str) -> str:
     return " ".join(said.strip().partition("\n")[0].split())
-
-
-def most_at_once() -> int:
-    """How many plugins may run at the same time: they cost a process each."""
-    return max(8, 4 * len(os.sched_getaffinity(0)))
-
-

@@ -6,6 +6,7 @@ result. It never queues: what cannot start now is reported as skipped or inconcl
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -22,6 +23,7 @@ from detente.watch.engine.wire import Orders, Probe, Result, Verdict
 
 STARTS_AT_ONCE = 256  # then sockets get their turn again
 PER_PLACE = 512  # runs under way to one host and port
+PLUGINS_AT_ONCE = max(8, 4 * len(os.sched_getaffinity(0)))  # they cost a process each
 FIRST_LOOK = 1.0  # seconds within which a new check is asked once, ahead of its first slot
 SPARE_FILES = 64  # for everything that is not a run
 STOPPED = 1.0  # seconds lost in one go after which nothing is caught up
@@ -31,12 +33,13 @@ STEP = 0.5  # seconds between wall clock and steady clock that are no drift
 class Standing:
     """A probe that stands on the schedule."""
 
-    __slots__ = ("late_after", "plan", "run", "runs_as", "turn")
+    __slots__ = ("at_once", "late_after", "plan", "run", "runs_as", "turn")
 
     def __init__(self, probe: Probe) -> None:
         self.plan = Plan(probe)
         self.runs_as = kind_of_run(self.plan)
         self.late_after = lateness_limit(probe.every)
+        self.at_once = PLUGINS_AT_ONCE if probe.kind == "plugin" else PER_PLACE
         self.run: Run | None = None
         self.turn: Turn[Standing] | None = None
 
@@ -188,8 +191,9 @@ class Prober:
         elif self.runs >= self.most_runs:
             reason = f"the prober has {self.runs} runs under way and no more file descriptors"
             self._not_run(standing, slot, now, "inconclusive", f"{reason}: raise `ulimit -n`")
-        elif self._under_way.get(plan.place, 0) >= self.per_place:
-            reason = f"{self.per_place} checks of {plan.place} are still under way"
+        elif self._under_way.get(plan.place, 0) >= min(standing.at_once, self.per_place):
+            under_way = self._under_way[plan.place]
+            reason = f"{under_way} checks of {plan.place} are still under way"
             self._not_run(standing, slot, now, "skipped", reason)
         else:
             self._run(standing, slot, now)

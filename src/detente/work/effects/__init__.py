@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from detente.kernel import spans
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Effect
 from detente.work import queries
@@ -27,7 +28,7 @@ async def _stand(node: Node) -> None:
     if not desk.work.routes:  # there was only something to take up from former routes
         await asyncio.Event().wait()
     node.parts[Desk] = desk
-    gateway = (node.part(Gateway) or Gateway)(desk.answer)
+    gateway = (node.part(Gateway) or Gateway)(desk.answer, names=desk.work.gateway_names)
     address = desk.work.gateway
     try:
         await gateway.start(address.host, address.port)
@@ -42,6 +43,8 @@ async def _stand(node: Node) -> None:
             group.create_task(desk.breakers.note_changes())
             group.create_task(desk.breakers.look_after())
             group.create_task(desk.forget())
+            group.create_task(desk.drills.follow_facts())
+            group.create_task(desk.drills.end_in_time())
             for name in desk.work.routes:
                 group.create_task(desk.replay_route(name))
     finally:
@@ -51,7 +54,7 @@ async def _stand(node: Node) -> None:
 
 
 def _has_routes(node: Node) -> bool:
-    taken_up = queries.unfinished(node.rows) or retired(node)
+    taken_up = queries.unfinished(node.rows) or retired(node) or spans.going_on(node.rows, "drill")
     return bool(node.settings(Work).routes or taken_up)
 
 

@@ -75,6 +75,13 @@ class Breakers:
                 breaker.hold_open("its check came back")
                 breaker.release()
 
+    def after_drill(self, route: str) -> None:
+        """The vendor was only played dead: ask it at once."""
+        if (breaker := self._by_route.get(route)) and breaker.snapshot().state == "open":
+            breaker.hold_open("the drill is over")
+            breaker.release()
+        self._stir()
+
     async def look_after(self) -> None:
         """Close breakers that no call will close, because there is none to send."""
         while True:
@@ -93,6 +100,8 @@ class Breakers:
         """
         now = self._by_route[name].snapshot()
         if now.state != "half-open" or now.in_flight:
+            return None
+        if spans.is_open(self.node.rows, "drill", f"route:{name}"):
             return None
         if queries.is_waiting_to_be_sent(self.node.rows, name):
             return None
@@ -157,7 +166,11 @@ def _breaker_fact(node: Node, about: str, route: Route, change: Change) -> Fact 
     going = [span for span in spans.going_on(node.rows, "breaker") if span.about == about]
     if change.after == "open" and not going:
         return BreakerOpened(
-            about=about, vendor=vendor, reason=change.reason, parks=bool(route.park)
+            about=about,
+            vendor=vendor,
+            reason=change.reason,
+            parks=bool(route.park),
+            drill=spans.is_open(node.rows, "drill", about),
         )
     if change.after == "closed" and going:
         lasted = max(0.0, going[0].seconds(node.clock.now()))

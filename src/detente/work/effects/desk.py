@@ -20,12 +20,13 @@ from detente.kernel import masking
 from detente.kernel.clock import NS, Instant, later
 from detente.kernel.config import SecretMissing
 from detente.kernel.fact import Fact, plain
-from detente.kernel.ledger import LedgerError
+from detente.kernel.ledger import LedgerError, Query
 from detente.kernel.network import NoAnswer, NotReached, Reply
 from detente.kernel.node import Node
 from detente.work import decisions, queries
 from detente.work.decisions import Call, Outcome
 from detente.work.effects.breakers import Breakers
+from detente.work.effects.drills import Drills, Played
 from detente.work.engine.travel import (
     Incoming,
     Outgoing,
@@ -60,6 +61,7 @@ class Desk:
         self._owed: set[asyncio.Task[None]] = set()  # what is still to be written down
         self._stirred = asyncio.Event()
         self.breakers = Breakers(node, stir=self._stirred.set)
+        self.drills = Drills(node, self.breakers)
 
     # -- taking calls ------------------------------------------------------------------------
 
@@ -101,6 +103,11 @@ class Desk:
 
     async def _take(self, route: Route, incoming: Incoming, key: str) -> Outgoing:
         about = f"call:{self._new_id()}"
+        request = _kept(route, incoming)
+        packed = _pack(request)
+        if self._no_room(incoming.route, key, len(packed)):
+            says = f"more than {self.work.park_at_most} wait already; nothing was sent and nothing kept"
+            return problem(503, f"{route.vendor} is not there, and {says}", retry_after=60)
         taken = CallTaken(
             about=about,
             route=incoming.route,
@@ -112,13 +119,13 @@ class Desk:
             caller=self._caller(incoming, key),
             asked=_asked(incoming, key),
             money=decisions.worth(incoming.body, route.money),
+            size=len(packed),
         )
-        request = _kept(route, incoming)
         receipt = await self.node.record(
             taken,
             by=f"route:{incoming.route}",
             key=f"work:{incoming.route}/{key}",
-            attach={0: _pack(request)},
+            attach={0: packed},
         )
         if receipt.repeated:
             return self._again(route, incoming, key)
@@ -132,13 +139,22 @@ class Desk:
             self._stirred.set()
             return self._accepted(route, call)
 
+    def _no_room(self, route: str, key: str, size: int) -> bool:
+        """Would the call have to wait, and is there no room left for what waits?"""
+        if queries.bytes_kept(self.node.rows) + size <= self.work.park_at_most:
+            return False
+        would_wait = self.breakers[route].snapshot().state != "closed"
+        return would_wait and queries.by_key(self.node.rows, route, key) is None
+
     async def _send_first(self, route: Route, call: Call, request: Request) -> Outgoing:
         """Send a call that is on disk while its caller waits."""
         outcome, reply = await self._send(route, call, request)
         facts = decisions.settle_first(call, outcome, repeatable=_repeatable(route))
-        kept = {0: _pack(reply)} if isinstance(facts[0], CallCharged | CallRefused) else None
-        await self._write_down(facts, call, f"first:{call.about}", kept, wait=False)
-        if kept and reply:
+        decided = isinstance(facts[0], CallCharged | CallRefused)
+        await self._write_down(
+            facts, call, f"first:{call.about}", _kept_reply(reply, whole=decided), wait=False
+        )
+        if decided and reply:
             return Outgoing(reply.status, end_to_end(reply.headers), reply.body)
         self._stirred.set()
         return self._accepted(route, call)
@@ -246,13 +262,19 @@ class Desk:
         start = loop.time()
         headers = {**joined(request.headers), **route.headers, **secrets}
         try:
+            left = await self.drills.play(incoming.route, route)
             reply = await self.node.network.call(
                 incoming.method,
                 str(route.to).rstrip("/") + incoming.path,
                 headers=headers,
                 body=request.body,
-                timeout=route.timeout,
+                timeout=left,
             )
+        except Played as played:
+            permit.failed(str(played))
+            return Outcome(
+                status=None, seconds=loop.time() - start, reason=str(played), played=True
+            ), None
         except (NotReached, NoAnswer) as trouble:
             permit.failed(str(trouble))
             doubt = isinstance(trouble, NoAnswer)
@@ -261,7 +283,7 @@ class Desk:
         except BaseException:
             permit.dropped()
             raise
-        outcome = decisions.answered(reply.status, loop.time() - start)
+        outcome = decisions.answered(reply.status, loop.time() - start, reply.body)
         if outcome.troubled:
             permit.failed(outcome.reason)
         else:
@@ -307,7 +329,8 @@ class Desk:
             self.at_vendor.discard(call.about)
 
     async def _replay(self, route: Route, call: Call, request: Request) -> bool:
-        before = decisions.before_replay(call, repeatable=_repeatable(route))
+        harmless = _repeatable(route) or self.drills.plays(call.route)
+        before = decisions.before_replay(call, repeatable=harmless)
         await self._write_down(before, call)
         outcome, reply = await self._send(route, call, request)
         if outcome.kept_back:  # the breaker or a pause came between: nothing happened
@@ -322,8 +345,8 @@ class Desk:
             now=self.node.now(),
             chance=self.node.chance.random(),
         )
-        kept_reply = {0: _pack(reply)} if reply and isinstance(facts[0], CallCharged) else None
-        await self._write_down(facts, call, attach=kept_reply)
+        charged = isinstance(facts[0], CallCharged)
+        await self._write_down(facts, call, attach=_kept_reply(reply, whole=charged))
         return outcome.accepted
 
     async def _write_down(
@@ -412,6 +435,7 @@ class Desk:
                 *facts, by="detente:work", key=f"recover:{call.request}:{call.changed_at}"
             )
         await self.breakers.recover()
+        await self.drills.recover()
 
     async def forget(self) -> None:
         """Let the requests and answers of finished calls go once nobody needs them."""
@@ -420,12 +444,19 @@ class Desk:
             before = later(self.node.clock.now(), -self.work.keep_requests)
             try:
                 while old := queries.finished(self.node.rows, after=done, before=before):
-                    gone = [at for call in old for at in (call.request, call.answer) if at]
+                    gone = [at for call in old for at in self._attachments(call)]
                     await self.node.ledger.expire(gone)
                     done = (old[-1].changed_at, old[-1].about)
             except LedgerError as error:
                 log.warning("old requests could not be forgotten yet: %s", error)
             await asyncio.sleep(3600)
+
+    def _attachments(self, call: Call) -> list[int]:
+        """Where something may be kept of it: one that waited has an answer for each attempt."""
+        if call.parked_at is not None:
+            every = self.node.ledger.read(Query(subjects=(call.about,)), after=call.request - 1)
+            return [recorded.position for recorded in every]
+        return [at for at in (call.request, call.answer) if at]
 
     async def close(self) -> None:
         """Let go of what is under way: it is on disk, and the next start takes it up."""
@@ -448,6 +479,16 @@ def _kept(route: Route, incoming: Incoming, set_by: Sequence[str] | None = None)
     """The request less what belongs to one connection and what the route sets itself."""
     named = {alike(name) for name in (_set_by(route) if set_by is None else set_by)}
     return Request(end_to_end(incoming.headers, without=named), incoming.body, incoming.path)
+
+
+_SAMPLE = 64 * 1024  # bytes; a longer answer that says no is no help to anybody
+
+
+def _kept_reply(reply: Reply | None, *, whole: bool) -> dict[int, bytes] | None:
+    """The vendor's answer as it is kept beside the fact; `whole`: however long it is."""
+    if reply is None or (len(reply.body) > _SAMPLE and not whole):
+        return None
+    return {0: _pack(reply)}
 
 
 def _asked(incoming: Incoming, key: str) -> str:

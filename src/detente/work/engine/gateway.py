@@ -9,7 +9,7 @@ that a page asks, and by which name it came.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -25,8 +25,11 @@ MAX_REQUEST = 10 * 1024 * 1024  # bytes
 class Gateway:
     """The server. `answer` is asked once per request and must always answer."""
 
-    def __init__(self, answer: Callable[[Incoming], Awaitable[Outgoing]]) -> None:
+    def __init__(
+        self, answer: Callable[[Incoming], Awaitable[Outgoing]], *, names: Collection[str] = ()
+    ) -> None:
         self._answer = answer
+        self._names = names
         self._runner: web.AppRunner | None = None
         self._loopback = False
         self.port = 0
@@ -59,7 +62,7 @@ class Gateway:
 
         from aiohttp import web
 
-        outgoing = turned_away(request.headers, only_here=self._loopback)
+        outgoing = turned_away(request.headers, only_here=self._loopback, names=self._names)
         if outgoing is None:
             try:
                 outgoing = await self._answer(await self._incoming(request))
@@ -81,16 +84,29 @@ class Gateway:
         return Incoming(route, request.method, path, pairs, body)
 
 
-def turned_away(headers: Mapping[str, str], *, only_here: bool) -> Outgoing | None:
-    """Why a request may not come in, or None. `only_here`: we listen on this machine alone."""
+def turned_away(
+    headers: Mapping[str, str], *, only_here: bool, names: Collection[str] = ()
+) -> Outgoing | None:
+    """Why a request may not come in, or None. `only_here`: we listen on this machine alone.
+
+    `names`: what callers may call the gateway besides; where any are given, only those and this
+    machine's own will do, so a page that has its own name point here gets nothing.
+    """
     if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none":
         says = "a web page asked for this; routes carry your keys and are for programs on your side"
         return problem(403, f"{says}, so let your server call it")
     named = headers.get("Host", "")
-    if only_here and named and not is_loopback(_name_in(named)):
+    if (only_here or names) and named and not _is_ours(_name_in(named), names):
+        if names:
+            says = f"the gateway does not answer to {named!r}; call it as {' or '.join(names)}"
+            return problem(421, f"{says}, or add that name to work: gateway_names:")
         says = f"the gateway listens on this machine alone and does not answer to {named!r}"
         return problem(421, f"{says}; call it as localhost")
     return None
+
+
+def _is_ours(name: str, names: Collection[str]) -> bool:
+    return is_loopback(name) or name.lower() in {each.strip("[]").lower() for each in names}
 
 
 def _name_in(host: str) -> str:
