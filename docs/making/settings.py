@@ -22,6 +22,7 @@ _WORDS = {
     "integer": "a whole number",
     "number": "a number",
 }
+_FORMATS = {"date": "a date", "date-time": "a moment"}
 _NOTHING = {"type": "null"}
 _SPELT = {
     "Duration": "a length of time",
@@ -59,17 +60,24 @@ def spellings(_nothing: str) -> str:
                 found.setdefault(value["x-spelled"], value)
     classes = {cls.__name__: cls for cls in _special()}
     rows = []
-    for name in sorted(found, key=list(_SPELT).index):
+    own = [*_SPELT, *sorted(found.keys() - _SPELT.keys())]
+    for name in sorted(found, key=own.index):
         doc = (classes[name].__doc__ or "").strip().partition("\n")[0]
         examples = ", ".join(code(_yaml(each)) for each in found[name].get("examples", ()))
-        rows.append((_SPELT[name], doc, examples))
+        rows.append((_spelt(name), doc, examples))
     return table(("Where it says", "Write", "For example"), rows)
 
 
-def _special() -> list[type]:
-    from detente.kernel.config import values
+def _spelt(name: str) -> str:
+    """What a slice spells in a way of its own is called like its class."""
+    return _SPELT.get(name, f"a {name.lower()}")
 
-    return [getattr(values, name) for name in _SPELT]
+
+def _special() -> list[type]:
+    """Slices may bring spellings of their own, so the settings are asked which there are."""
+    from detente.kernel.config.schema import Shape
+
+    return [*Shape(declared_type()).spellings.values()]
 
 
 def _inside(value: Any) -> Iterator[dict[str, Any]]:
@@ -153,13 +161,14 @@ def _kind(value: dict[str, Any]) -> str:
     """What to write, in words."""
     if "anyOf" in value:
         several = [each for each in value["anyOf"] if value.get("default") or each != _NOTHING]
-        return " or ".join(dict.fromkeys(_kind(each) for each in several))
+        kinds = [*dict.fromkeys(_kind(each) for each in several)]
+        return ", ".join(kinds[:-1]) + f" or {kinds[-1]}" if len(kinds) > 2 else " or ".join(kinds)
     if "$ref" in value:
         return "keys"
     if "enum" in value:
         return ", ".join(code(_yaml(each)) for each in value["enum"])
     if "x-spelled" in value:
-        return _SPELT[value["x-spelled"]]
+        return _spelt(value["x-spelled"])
     if value.get("type") == "null":
         return "`null`"
     if value.get("type") == "array":
@@ -168,7 +177,9 @@ def _kind(value: dict[str, Any]) -> str:
     if value.get("type") == "object":
         each = value.get("additionalProperties") or {}
         return "names with keys" if "$ref" in each else f"names with {_plural(_kind(each))}"
-    return _bounded(_WORDS.get(str(value.get("type")), str(value.get("type"))), value)
+    if value.get("format") in _FORMATS:
+        return _FORMATS[value["format"]]
+    return _bounded(_WORDS.get(str(value.get("type")), "anything"), value)
 
 
 def _plural(kind: str) -> str:
@@ -200,13 +211,15 @@ def _yaml(value: Any) -> str:
 
 
 def _classes() -> dict[str, type]:
-    """Every struct of settings, by its name."""
+    """Every struct of settings, by its name; two of one name go by their modules, as in the schema."""
     found: dict[str, type] = {}
 
     def visit(info: Any) -> None:
         if isinstance(info, inspect.StructType):
-            if info.cls.__name__ not in found:
-                found[info.cls.__name__] = info.cls
+            whole = f"{info.cls.__module__}.{info.cls.__qualname__}"
+            if whole not in found:
+                found[whole] = info.cls
+                found.setdefault(info.cls.__name__, info.cls)
                 for field in info.fields:
                     visit(field.type)
             return

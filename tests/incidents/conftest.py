@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from detente.incidents.effects import _keep
+from detente.incidents.effects import _end_actions, _keep
 from detente.incidents.settings import Incidents
 from detente.incidents.slice import card
 from detente.kernel import spans
-from detente.kernel.catalogue import Catalogue, Vendor
+from detente.kernel.catalogue import Catalogue, Group, Infrastructure, Journey, Service, Vendor
 from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.money import money
 from detente.kernel.node import Node
 from detente.kernel.views import Views
 from detente.testing.loop import SimulatedLoop
@@ -31,6 +32,7 @@ class Stage:
         self.path = path
         self.settings = Incidents()
         self.running = True
+        self.catalogue = Catalogue(vendors={"cardpay": Vendor(title="CardPay"), "other": Vendor()})
         self._began = 0.0
 
     def play(self, story: Story) -> None:
@@ -55,21 +57,50 @@ class Stage:
             network=SimulatedNetwork(random.Random(1)),
             ledger=ledger,
             views=views,
-            catalogue=Catalogue(vendors={"cardpay": Vendor(title="CardPay"), "other": Vendor()}),
+            catalogue=self.catalogue,
             cards=(card,),
             declared={"incidents": self.settings},
         )
-        effect = asyncio.create_task(_keep(node)) if self.running else None
+        effects = [asyncio.create_task(run(node)) for run in self._runs()]
         try:
             await asyncio.sleep(0.01)
             await story(node)
         finally:
             self._began = asyncio.get_running_loop().time()
-            if effect:
+            for effect in effects:
                 effect.cancel()
                 with suppress(asyncio.CancelledError):
                     await effect
             views.close()
+
+    def _runs(self) -> tuple[Story, ...]:
+        return (_keep, _end_actions) if self.running else ()
+
+
+AGENCY = Catalogue(
+    infrastructure={
+        "cas": Infrastructure(title="Sign-on", needs=("vm1",)),
+        "vm1": Infrastructure(),
+    },
+    services={
+        "portal": Service(title="Portal", needs=("cas", Group(can_live_without=("search",)))),
+        "registry": Service(needs=("cas",)),
+        "search": Service(),
+    },
+    journeys={
+        "renew": Journey(title="Renew a permit", earns=money("1200", "EUR"), needs=("portal",)),
+        "look-up": Journey(
+            title="Look up an owner", earns=money("300", "EUR"), needs=("registry",)
+        ),
+    },
+)
+"""Story two in small: everything signs on at one server."""
+
+
+@pytest.fixture
+def agency(stage: Stage) -> Stage:
+    stage.catalogue = AGENCY
+    return stage
 
 
 @pytest.fixture

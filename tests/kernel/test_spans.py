@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detente.facts.watch import OUTAGE, WARNING, CameBack, Retired, Warned, WentDown
+from detente.facts.watch import OUTAGE, WARNING, CameBack, Retired, Warned, WasDown, WentDown
 from detente.kernel import spans
 from detente.kernel.clock import NS
 from detente.kernel.fact import Fact, Recorded
@@ -127,12 +127,27 @@ def test_overlapping_is_half_open() -> None:
 
 def test_rows_are_made_anew_when_a_span_changes_its_meaning() -> None:
     """The shape tells apart kinds that hear the same facts and make different spans of them."""
-    one = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired))
+    one = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired), whole=(WasDown,))
     other = SpanKind("outage", opens=(CameBack,), closes=(WentDown,))
     renamed = SpanKind("fall", opens=(WentDown,), closes=(CameBack,))
     shapes = {spans.projection([kind]).shape() for kind in (one, other, renamed)}
     assert len(shapes) == 3
     assert spans.projection([one]).shape() == spans.projection([OUTAGE]).shape()
+
+
+def test_a_span_that_was_over_before_anybody_heard_of_it() -> None:
+    """One fact tells all of it, beside one that goes on, and it never ends before it began."""
+    late = WasDown(
+        about="check:a", of="vendor:v", place="place:b", since=5, until=20, reason="no answer"
+    )
+    backwards = WasDown(
+        about="check:a", of="vendor:v", place="place:b", since=50, until=40, reason="no answer"
+    )
+    rows = folded((30, down(30)), (90, late), (95, backwards))
+    assert [(each.start, each.end) for each in spans.overlapping(rows, 0, 100)] == [
+        (5, 20), (30, None), (50, 50),
+    ]  # fmt: skip
+    assert [each.start for each in spans.going_on(rows)] == [30]
 
 
 def test_two_kinds_do_not_mix() -> None:

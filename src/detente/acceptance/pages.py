@@ -122,14 +122,21 @@ def overview(node: Node, _ask: Ask) -> Overview:
         last = queries.latest(places.values())
         groups.setdefault(last.of, []).append(_line(node, places))
     lines = [line for each in groups.values() for line in each]
+    ordered = sorted(groups.items(), key=lambda each: min(map(_worst_first, each[1])))
     suites = tuple(_suites(node))
     tone, sentence = _verdict(lines, suites)
     return Overview(
         tone=tone,
         sentence=sentence,
-        groups=tuple(Group(of=of, lines=tuple(each)) for of, each in groups.items()),
+        groups=tuple(
+            Group(of=of, lines=tuple(sorted(each, key=_worst_first))) for of, each in ordered
+        ),
         suites=suites,
     )
+
+
+def _worst_first(line: Line) -> int:
+    return ("bad", "warn", "good", "plain").index(line.tone)
 
 
 def _verdict(lines: Sequence[Line], suites: Sequence[SuiteLine]) -> tuple[Tone, str]:
@@ -263,8 +270,8 @@ def test_page(node: Node, ask: Ask) -> TestPage:
 def vouching(node: Node, about: Subject) -> Vouching | None:
     found = queries.tests(node.rows, about)
     everywhere = queries.tests(node.rows)
-    lines = tuple(_line(node, everywhere[each]) for each in found)
-    return Vouching(lines=lines) if lines else None
+    lines = sorted((_line(node, everywhere[each]) for each in found), key=_worst_first)
+    return Vouching(lines=tuple(lines)) if lines else None
 
 
 def one_test(node: Node, about: Subject) -> Vouching | None:
@@ -278,7 +285,7 @@ def signs(node: Node) -> list[Sign]:
         Sign(
             tone="bad",
             about=span.about,
-            sentence=f"“{plain(span.about)}” {span.says}",
+            sentence=span.says,
             since=span.start,
             href=f"/acceptance/{quote(plain(span.about), safe='')}",
         )
@@ -288,17 +295,13 @@ def signs(node: Node) -> list[Sign]:
         Sign(
             tone="warn",
             about=span.about,
-            sentence=f"The tests of {plain(span.about)} {_could(span.says)}",
+            sentence=span.says.replace("could not", "cannot", 1),
             since=span.start,
             href="/acceptance",
         )
         for span in queries.unrun(node.rows)
     ]
     return [*failing, *unknown]
-
-
-def _could(says: str) -> str:
-    return says.replace("could not be run", "cannot be run", 1)
 
 
 _HEARS = ("acceptance.*",)

@@ -64,17 +64,15 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def mistakes(acceptance: Acceptance, catalogue: Catalogue) -> Iterator[Mistake]:
-    """Suites of nothing, suites that are not there, production without an address."""
+    """Suites of nothing, production without an address.
+
+    Whether the folder is there is found out when it is run: a folder that is missing tonight must not
+    keep the node from starting.
+    """
     for name, suite in acceptance.suites.items():
         here = ("acceptance", "suites", name)
         if catalogue.find(suite.of) is None:
             yield unknown((*here, "of"), "service, vendor or journey", suite.of, _there(catalogue))
-        if not suite.path.path.exists():
-            says = f"there is nothing at {suite.path.path}; write the path of the folder with the tests"
-            yield Mistake((*here, "path"), says)
-        if suite.python is not None and not suite.python.path.exists():
-            says = f"there is no python at {suite.python.path}; leave it out to use our own"
-            yield Mistake((*here, "python"), says)
         if suite.every is not None and suite.base_url.production is None:
             says = "to run in production the suite needs `base_url: {production: https://…}`"
             yield Mistake((*here, "every"), says)

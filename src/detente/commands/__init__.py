@@ -22,8 +22,10 @@ _OWN = {
     "now": "detente.commands.faces",
     "timeline": "detente.commands.faces",
     "about": "detente.commands.faces",
+    "changes": "detente.commands.changes",
     "init": "detente.commands.begin",
     "demo": "detente.commands.begin",
+    "agent": "detente.commands.agent",
     "config": "detente.commands.config",
     "ledger": "detente.commands.ledger",
 }

@@ -72,4 +72,4 @@ def _kinds() -> list[str]:
     from detente.slices import CARDS
 
     offered = (kind for card in CARDS for panel in card.panels for kind in panel.kinds)
-    return list(dict.fromkeys(("vendor", "service", *offered)))
+    return list(dict.fromkeys(("vendor", "service", "infrastructure", "journey", *offered)))

@@ -38,7 +38,7 @@ def _up(*, port: int | None, verbose: int) -> None:
     from detente import app
 
     config = asked().config
-    _log_to_terminal(verbose)
+    log_to_terminal(verbose)
     declared = app.load_declared(config)
     if port is not None:
         declared = _listening_on(declared, port)
@@ -160,7 +160,7 @@ def _plain(value: object) -> object:
 # The log
 
 
-def _log_to_terminal(verbose: int) -> None:
+def log_to_terminal(verbose: int) -> None:
     """Short lines on standard error."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     logging.basicConfig(

@@ -14,7 +14,7 @@ from detente.dependencies.engine.together import Burst
 from detente.facts.dependencies import ChangeDropped, ChangePlanned, ChangeRecorded, Suspected
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Instant, instant, later
-from detente.kernel.config.words import brief, hint, nearest
+from detente.kernel.config.words import brief, listed, nearest
 from detente.kernel.fact import Fact, Subject
 from detente.kernel.forms import BadForm
 from detente.kernel.money import Money
@@ -117,18 +117,18 @@ def subjects(said: str | Iterable[str], catalogue: Catalogue, field: str) -> tup
 def _subject(name: str, catalogue: Catalogue, field: str) -> Subject:
     found = name if name in catalogue.entries else catalogue.find(name)
     if found is None:
-        raise BadForm(
-            f"{field}: nothing called “{brief(name)}” is declared; {_meant(name, catalogue)}."
-        )
+        names = [each.partition(":")[2] for each in catalogue.entries]
+        raise BadForm(f"{field}: nothing called “{brief(name)}” is declared; {_meant(name, names)}")
     return found
 
 
-def _meant(name: str, catalogue: Catalogue) -> str:
+def _meant(name: str, names: list[str]) -> str:
     """The nearest name, or the names there are if they fit into a sentence."""
-    names = [each.partition(":")[2] for each in catalogue.entries]
-    if nearest(name, names) or len(names) <= 12:
-        return hint(name, names, "declared:")
-    return "`detente dependencies` lists what is"
+    if near := nearest(name, names):
+        return f"did you mean {near}?"
+    if len(names) > 12:
+        return "`detente dependencies` lists what is."
+    return f"there is {listed(names, 'and')}." if names else "nothing is declared yet."
 
 
 def worded(text: str, field: str, longest: int) -> str:

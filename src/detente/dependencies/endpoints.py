@@ -15,6 +15,7 @@ from detente.dependencies.engine import cdevents
 from detente.dependencies.levers import LONGEST_TITLE, fresh, risk_of
 from detente.dependencies.queries import Change
 from detente.facts.dependencies import ChangePlanned, ChangeRecorded
+from detente.kernel.config.words import brief
 from detente.kernel.fact import Fact, Subject
 from detente.kernel.forms import BadForm
 from detente.kernel.money import Money
@@ -147,16 +148,17 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _posted(body: dict[str, Any]) -> Posted:
-    if isinstance(body.get("touches"), str):
-        raise BadForm('touches: write a list of names, such as ["cas"].')
+    if strange := [name for name in body if name not in Posted.__struct_fields__]:
+        asked = ", ".join(Posted.__struct_fields__)
+        raise BadForm(f"“{brief(strange[0])}” is not asked for here; a change has {asked}.")
+    if "title" not in body:
+        raise BadForm('title: this has to be filled in, such as "moved sign-on to a VM".')
     try:
         return msgspec.convert(body, Posted)
     except msgspec.ValidationError as wrong:
-        what, _, where = str(wrong).replace("`", "").partition(" - at $.")
-        if "unknown field" in what:
-            raise BadForm(f"{what}; a change has title, touches, at, link and id.") from None
-        says = f"{where}: {what[:1].lower()}{what[1:]}" if where else what
-        raise BadForm(f"{says}.") from None
+        name = str(wrong).rpartition("$.")[2].partition("[")[0].rstrip("`")
+        like = 'a list of names, such as ["cas"]' if name == "touches" else "a text"
+        raise BadForm(f"{name}: write {like}.") from None
 
 
 def _checked(id: str) -> str:

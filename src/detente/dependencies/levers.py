@@ -13,8 +13,8 @@ from detente.dependencies.decisions import Risk, Said
 from detente.dependencies.queries import Change
 from detente.dependencies.settings import Dependencies
 from detente.kernel.clock import lasting, seconds_between
-from detente.kernel.fact import Fact, Subject
 from detente.kernel.faces import HERE
+from detente.kernel.fact import Fact, Subject
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
 

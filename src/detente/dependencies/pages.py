@@ -12,7 +12,7 @@ from detente.dependencies.engine.drawing import BOX_HEIGHT, BOX_WIDTH, Line, Sor
 from detente.dependencies.engine.points import Atlas, Fall, is_central
 from detente.dependencies.queries import Change, Standing, Suspicion
 from detente.dependencies.settings import Dependencies
-from detente.kernel.clock import Instant, later
+from detente.kernel.clock import Instant, later, moment
 from detente.kernel.fact import Subject, Tone, kind, plain
 from detente.kernel.money import Money
 from detente.kernel.node import Node
@@ -54,7 +54,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """The drawing: everything, or as much of it as can be looked at."""
+    """The drawing: everything, or as much of it as one can look at."""
 
     width: int
     height: int
@@ -464,44 +464,30 @@ def _noted(node: Node, change: Change) -> Noted:
 
 
 def signs(node: Node) -> list[Sign]:
-    """What cannot be done because of what is down, and changes that deserve a look beforehand."""
-    return [*_fallen(node), *_announced(node)]
+    """Planned changes that deserve a look beforehand, and those of which nobody said what came of them."""
+    planned = (_noted(node, each) for each in queries.planned(node.rows))
+    return [_announced(each) for each in planned if each.tone == "warn"]
 
 
-def _fallen(node: Node) -> Iterable[Sign]:
-    atlas = queries.atlas_of(node)
-    for each in queries.standings(node).values() if atlas.journeys else ():
-        fall = atlas.fall(each.node) if each.state == "down" else None
-        if fall and fall.journeys and kind(each.node) != "journey":
-            worth = wording.an_hour(fall.an_hour)
-            which = wording.of_journeys(fall.journeys, atlas.journeys)
-            says = f"{which} cannot be done meanwhile: {wording.named(fall.journeys, node.title)}"
-            yield Sign(
-                tone="bad",
-                about=each.node,
-                sentence=f"{says}, {worth}" if worth else says,
-                since=each.since,
-                href=f"/dependencies?down={plain(each.node)}",
-            )
+def _announced(noted: Noted) -> Sign:
+    change, when = noted.change, f"{moment(noted.change.at):%-d %B %H:%M} UTC"
+    is_planned = f"“{change.title}” is planned for {when}."
+    was_planned = f"“{change.title}” was planned for {when}: was it made?"
+    warning = f" {noted.warning}" if noted.warning else ""
+    return Sign(
+        tone="warn",
+        about=change.about,
+        sentence=(was_planned if noted.overdue else is_planned) + warning,
+        since=change.at if noted.overdue else None,
+        held_by=change.by if ":" not in change.by else None,
+        href="/dependencies/changes",
+    )
 
 
-def _announced(node: Node) -> Iterable[Sign]:
-    for each in map(lambda change: _noted(node, change), queries.planned(node.rows)):
-        change = each.change
-        if each.tone == "warn":
-            what = f"{change.title} (planned by {change.by})"
-            says = f"{what}: {each.state if each.overdue else 'is planned'}"
-            yield Sign(
-                tone="warn",
-                about=change.about,
-                sentence=f"{says}. {each.warning}" if each.warning else says,
-                since=change.at if each.overdue else None,
-                held_by=change.by if ":" not in change.by else None,
-                href="/dependencies/changes",
-            )
-
-
-_STIRS = ("watch.*", "work.breaker_opened", "work.breaker_closed", "dependencies.*")
+_STIRS = (
+    "watch.went_down", "watch.came_back", "watch.retired", "watch.warned", "watch.warning_passed",
+    "work.breaker_opened", "work.breaker_closed", "dependencies.*",
+)  # fmt: skip
 
 PAGES = (
     Page(

@@ -13,7 +13,7 @@ from detente.facts.watch import OUTAGE, WARNING
 from detente.facts.work import BREAKER, PAUSE
 from detente.kernel import spans
 from detente.kernel.clock import Instant, later
-from detente.kernel.fact import Fact, Subject, Tone, kind, plain
+from detente.kernel.fact import Fact, Subject, Tone, plain
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import NotFound
@@ -132,7 +132,7 @@ def _state(span: Span) -> State | None:
 def _concerns(node: Node, span: Span) -> Subject | None:
     """The declared thing that the span's first fact names, if customers depend on it."""
     fact = _first(node, span)
-    of = getattr(fact, "of", None) or getattr(fact, "vendor", None)
+    of = str(getattr(fact, "of", "") or getattr(fact, "vendor", ""))
     if of not in node.catalogue.entries:
         return None
     environment = getattr(fact, "environment", "")

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from detente.kernel.clock import Instant
+from detente.kernel.clock import Instant, lasting, seconds_between
 from detente.kernel.fact import Fact, Tone, named
 
 
 @named("pager.told")
 class Told(Fact, frozen=True, kw_only=True):
-    """A team's mail server or chat took the message. About the incident."""
+    """A team's or person's mail server or chat took the message. About the incident."""
 
-    team: str
+    team: str  # or the person who was paged
     channel: str  # "mail" or "webhook"
-    message: str  # "opened", "taken" or "closed"
+    message: str  # "opened", "again", "taken" or "closed"
     to: tuple[str, ...] = ()  # mail addresses; for a webhook, its host only
     message_id: str = ""
     tells: int = 0  # position of the newest fact about the incident that the message tells of
+    step: int = 0  # of the escalation, counted from 1; 0: nobody was paged, a team was told
+    because: str = ""  # the rota, person or team that the step names
 
     def says(self) -> str:
         way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
-        what = {"opened": "that it began", "taken": "who has it", "closed": "that it is over"}
+        what = {
+            "opened": "that it began",
+            "again": "that nobody has it yet",
+            "taken": "who has it",
+            "closed": "that it is over",
+        }
+        if self.step:
+            return f"{self.team} was paged {way}" + (
+                f" ({self.because})" if self.because not in ("", self.team) else ""
+            )
         return f"{self.team} was told {way} {what.get(self.message, self.message)}"
 
 
@@ -72,3 +83,30 @@ class Taken(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         return f"{self.who} has it"
+
+
+@named("pager.cover_agreed")
+class CoverAgreed(Fact, frozen=True, kw_only=True):
+    """Somebody covers for whoever's turn it is. About `rota:NAME`."""
+
+    person: str
+    starts: Instant
+    ends: Instant
+    note: str = ""
+
+    def says(self) -> str:
+        span = lasting(seconds_between(self.starts, self.ends))
+        return f"{self.person} covers for {span}" + (f": {self.note}" if self.note else "")
+
+
+@named("pager.cover_dropped")
+class CoverDropped(Fact, frozen=True, kw_only=True):
+    """A cover does not hold any more: the order counts again. About `rota:NAME`."""
+
+    cover: int  # position of the fact that agreed it
+    person: str
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return f"{self.person} does not cover after all"

@@ -115,7 +115,8 @@ class Began(Fact, frozen=True, kw_only=True):
     commits: int = 0
 
     def says(self) -> str:
-        return f"began: {self.version}"
+        instead = f" instead of {short(self.before)}" if self.before else ""
+        return f"began: {short(self.version)}{instead}"
 
 
 @named("releases.step_began")
@@ -276,7 +277,7 @@ class Shipped(Fact, frozen=True, kw_only=True):
     version: str
 
     def says(self) -> str:
-        return f"shipped {self.version}"
+        return f"shipped {short(self.version)}"
 
 
 @named("releases.done")
@@ -289,7 +290,7 @@ class Done(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "good"
 
     def says(self) -> str:
-        return f"done: {self.version} stays"
+        return f"done: {short(self.version)} stays"
 
 
 @named("releases.rolled_back")
@@ -306,7 +307,7 @@ class RolledBack(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        return f"rolled back to {self.to or 'what was before'}: {self.why}"
+        return f"rolled back to {short(self.to) or 'what was before'}: {self.why}"
 
 
 @named("releases.stuck")
@@ -330,7 +331,7 @@ class Settled(Fact, frozen=True, kw_only=True):
     note: str
 
     def says(self) -> str:
-        return f"settled by hand, {self.version} is in production: {self.note}"
+        return f"settled by hand, {short(self.version)} is in production: {self.note}"
 
 
 @named("releases.withdrawn")
@@ -364,6 +365,12 @@ class Reviewed(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         return f"reviewed: {self.note}"
+
+
+def short(version: str) -> str:
+    """A commit as people say it; anything else as it is."""
+    is_commit = len(version) == 40 and set(version) <= set("0123456789abcdef")
+    return version[:10] if is_commit else version
 
 
 def _careful(asked: _Asked) -> list[str]:

@@ -15,6 +15,7 @@ class Advised(Fact, frozen=True, kw_only=True):
     advice: str  # one sentence: what to do
     evidence: tuple[int, ...] = ()  # positions in the ledger
     lever: str = ""
+    why: str = ""
 
     tone: ClassVar[Tone] = "warn"
 

@@ -187,6 +187,12 @@ _IN_WORDS: Mapping[str, str] = {
 }
 
 
+def in_words(fault: Fault, sure: bool) -> str:
+    """The verdict as one says it."""
+    said = _IN_WORDS[fault]
+    return said if sure or fault == "can't tell" else f"probably {said}"
+
+
 @named("watch.verdict_reached")
 class VerdictReached(Fact, frozen=True, kw_only=True):
     """During an outage: whose fault it is, with what speaks for it. Told again when that changes."""
@@ -200,8 +206,7 @@ class VerdictReached(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        said = _IN_WORDS[self.fault]
-        said = said if self.sure or self.fault == "can't tell" else f"probably {said}"
+        said = in_words(self.fault, self.sure)
         return f"{said}: {self.reasons[0]}" if self.reasons else said
 
 

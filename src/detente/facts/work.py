@@ -347,11 +347,12 @@ class Reconciled(Fact, frozen=True, kw_only=True):
     amount_differs: int = 0
     double: int = 0
     not_ours_to_charge: int = 0  # they charged what we count as lost, parked or refused
+    given_back: int = 0  # they gave money back that we count as charged
     worth: tuple[Money, ...] = ()  # of what was matched
 
     def says(self) -> str:
         wrong = self.only_ours + self.only_theirs + self.amount_differs
-        wrong += self.double + self.not_ours_to_charge
+        wrong += self.double + self.not_ours_to_charge + self.given_back
         found = "no difference" if not wrong else f"{wrong} difference{'' if wrong == 1 else 's'}"
         return f"was compared with {self.file}: {self.matched} matched, {found}"
 

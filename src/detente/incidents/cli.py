@@ -1,15 +1,39 @@
-"""How do the incidents, and the room of one, look in a terminal?"""
+"""How do the incidents, the room of one, and its story look in a terminal?
+
+And the one command that pages and levers do not give: a retrospective as a file to edit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import click
+import msgspec
 from rich.console import RenderableType
 from rich.text import Text
 
+from detente.incidents.engine.acts import Sort
+from detente.incidents.engine.curve import Curve, sampled
+from detente.incidents.levers import LEVERS
+from detente.incidents.pages import retrospective as afterwards
+from detente.incidents.pages.changed import Changed
 from detente.incidents.pages.rooms import Brief, Entry, Last, List, Room, Strand
+from detente.incidents.pages.story import Story, Told
 from detente.incidents.queries import Sum
 from detente.kernel.clock import lasting
+from detente.kernel.fact import Tone
+from detente.kernel.slice import Ask
+from detente.kernel.terminal.commands import (
+    Command,
+    Group,
+    House,
+    asked,
+    common,
+    print_json,
+    pull_and_tell,
+    read,
+)
 from detente.kernel.terminal.show import (
     amounts,
     drawn,
@@ -24,7 +48,7 @@ from detente.kernel.terminal.words import Seeing, called, counted
 
 
 @shows(List)
-def incidents(answer: List, see: Seeing) -> Iterator[RenderableType]:
+def listed(answer: List, see: Seeing) -> Iterator[RenderableType]:
     """What goes on first, then what there was."""
     if not answer.open:
         yield status("good", "No incident is open.")
@@ -102,6 +126,12 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
     going = incident.closed_at is None and incident.down
     yield heading("What is down" if going else "What was down")
     yield from (indented(*_strand(each, answer, see)) for each in answer.strands)
+    if answer.falls.journeys:
+        yield heading("What falls with it", "by the map")
+        for each in answer.falls.journeys:
+            worth = f"  {each.earns} an hour" if each.earns else ""
+            yield indented(Text.assemble((each.title, "bold"), worth))
+    yield from changed(answer.changed, see)
     if answer.cost:
         yield heading("What it came to", "calls parked while it lasted")
         yield indented(_cost(answer.cost))
@@ -142,3 +172,118 @@ def _entry(entry: Entry, see: Seeing) -> Iterator[RenderableType]:
 
 def _quiet(counts: tuple[str, ...]) -> RenderableType:
     return Text(f"          {'; '.join(counts)}", style="dim")
+
+
+@shows(Changed)
+def changed(answer: Changed, see: Seeing) -> Iterator[RenderableType]:
+    """What changed before it fell, the best explanation first, each with its reasons."""
+    yield heading("What changed?")
+    yield indented(Text(answer.verdict))
+    for each in answer.candidates:
+        first = Text.assemble(
+            (f"{see.clock(each.at)}  ", "dim"), (f"{each.title} ", "bold"), f"{each.says}  "
+        )
+        yield indented(first.append(status(each.tone, each.state)))
+        yield indented(Text(f"  {'; '.join(each.reasons)}", style="dim"))
+
+
+_TONES: dict[Sort, Tone] = {
+    "failure": "bad",
+    "recovery": "good",
+    "end": "good",
+    "action": "warn",
+    "change": "warn",
+}
+
+
+@shows(Story)
+def story(answer: Story, see: Seeing) -> Iterator[RenderableType]:
+    """The incident in five acts, and its curve."""
+    yield Text(f"{answer.title}, in five acts", style="bold")
+    if not see.piped:
+        yield from drawn_curve(answer.curve, f"at its highest {answer.peak}")
+    yield from told_acts(answer.acts, see)
+
+
+def told_acts(acts: Sequence[Told], see: Seeing) -> Iterator[RenderableType]:
+    """Each act with its sentences, and where they stand."""
+    for act in acts:
+        yield heading(f"{act.numeral}. {act.name.capitalize()}", act.says)
+        for each in act.moments:
+            cited = " ".join(f"#{cite}" for cite in each.cites)
+            sentence = Text.assemble(
+                (f"{see.clock(each.at)}  ", "dim"), sign(_TONES.get(each.sort, "plain")),
+                f" {each.says} ", (cited, "dim"),
+            )  # fmt: skip
+            yield indented(sentence)
+
+
+_ROWS, _COLUMNS = 6, 64
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+
+
+def drawn_curve(curve: Curve, highest: str) -> Iterator[RenderableType]:
+    """The curve in blocks, the acts' numerals below."""
+    if not curve.bands:
+        return
+    heights = [round(each * _ROWS * 8) for each in sampled(curve, _COLUMNS)]
+    for row in reversed(range(_ROWS)):
+        cells = (_EIGHTHS[max(0, min(8, height - row * 8))] for height in heights)
+        note = f"  {highest}" if row == _ROWS - 1 else ""
+        yield Text.assemble("  ", ("".join(cells), "red"), (note, "dim"))
+    below = [" "] * _COLUMNS
+    for band in curve.bands:
+        middle = int((band.left + band.width / 2) / 100 * _COLUMNS)
+        first = max(0, min(middle - len(band.numeral) // 2, _COLUMNS - len(band.numeral)))
+        below[first : first + len(band.numeral)] = band.numeral
+    yield Text(f"  {''.join(below)}", style="dim")
+
+
+# The retrospective as a file
+
+
+def _retrospective(number: str, *, source: Path | None) -> None:
+    number = number.removeprefix("incident:")
+    house = click.get_current_context().find_object(House)
+    assert house is not None, "commands run below the group of their slice"
+    if source is not None:
+        given = {"markdown": _text_of(source)}
+        lever = next(each for each in LEVERS if each.name == "incidents.answer_from")
+        pull_and_tell(lever, number, given, house)
+        return
+    body = read(afterwards.PAGE, house, Ask(path={"number": number}))
+    if asked().json:
+        print_json(body)
+        return
+    click.echo(msgspec.json.decode(body, type=afterwards.Retrospection).markdown, nl=False)
+
+
+def _text_of(source: Path) -> str:
+    try:
+        return source.read_text("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise click.BadParameter(
+            f"{source} is not UTF-8 text (byte {wrong.start}): save it as UTF-8.",
+            param_hint="--from",
+        ) from None
+
+
+incidents = Group("incidents")
+incidents.add_command(
+    Command(
+        "retrospective",
+        params=[
+            click.Argument(["number"], metavar="NUMBER"),
+            click.Option(
+                ["--from", "source"],
+                type=click.Path(path_type=Path, exists=True, dir_okay=False),
+                help="Hand in the edited file.",
+            ),
+            *common(),
+        ],
+        help="Print the retrospective of an incident as Markdown, or hand in the edited file.",
+        example="detente incidents retrospective 12 > 12.md\n"
+        "detente incidents retrospective 12 --from 12.md",
+        callback=_retrospective,
+    )
+)

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 
 from detente.facts import acceptance
 from detente.facts.acceptance import BeganFailing, PassesAgain
+from detente.facts.incidents import Closed
 from detente.facts.watch import CameBack, Retired, WentDown
 from detente.facts.work import BreakerClosed, BreakerOpened
 from detente.incidents import decisions, queries
-from detente.incidents.decisions import Down, Incident
+from detente.incidents.decisions import Down, Incident, afterwards
 from detente.incidents.projection import DRILL, FELL, OURS, ROSE
+from detente.incidents.queries import retrospectives
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, seconds_between
 from detente.kernel.fact import Fact, Recorded
@@ -114,7 +116,7 @@ class Keeper:
     def _fell(self, down: Down, at: Instant) -> Sequence[Fact]:
         rows = self.node.rows
         incident, needs = queries.open_of(rows, down.of), self.node.catalogue.needs
-        going_on = [] if incident else queries.going_on(rows)
+        going_on = [] if incident else self._going_on(at)
         return decisions.fell(
             down,
             incident,
@@ -125,6 +127,11 @@ class Keeper:
             felled_by=decisions.felling(down.of, going_on, needs),
             fells=decisions.felled(down, going_on, needs),
         )
+
+    def _going_on(self, at: Instant) -> list[Incident]:
+        """Every open incident whose quiet time is not over yet."""
+        there = queries.going_on(self.node.rows)
+        return [each for each in there if not decisions.close_if_quiet(each, self._quiet(each), at)]
 
     def _quiet(self, incident: Incident) -> Seconds:
         return queries.quiet_time(self.node.rows, incident, self.settings.closes_after)
@@ -146,9 +153,10 @@ class Keeper:
             return  # what it says may be that something is down again: `follow` stirs us after it
         now = self.node.now()
         for incident in queries.going_on(self.node.rows):
-            facts = decisions.close_if_quiet(incident, self._quiet(incident), now)
-            if not facts:
+            closing = decisions.close_if_quiet(incident, self._quiet(incident), now)
+            if not closing:
                 continue
+            facts = [*closing, *self._retrospective_of(incident, closing, now)]
             newer = Condition(Query(names=(*_FOLLOWED, *OURS)), known)
             try:
                 receipt = await self.node.record(*facts, by="detente:incidents", condition=newer)
@@ -156,6 +164,16 @@ class Keeper:
                 self._stirred.set()
                 return
             known = max(known, receipt.last)
+
+    def _retrospective_of(
+        self, incident: Incident, closing: Sequence[Closed], now: Instant
+    ) -> list[Fact]:
+        """Opened by itself, if it lasted long enough and nobody has opened it."""
+        lasted = max(each.lasted for each in closing)
+        deserved = afterwards.deserves_one(lasted, self.settings.retrospective_after)
+        if not deserved or retrospectives.of(self.node.rows, incident.about):
+            return []
+        return [afterwards.opened(incident, now, self.settings.answered_within)]
 
     def _unread(self, known: int) -> bool:
         read = self.node.ledger.read_by(READER)
@@ -179,5 +197,17 @@ async def _keep(node: Node) -> None:
         group.create_task(keeper.close())
 
 
+async def _end_actions(node: Node) -> None:
+    """Close each action when what it waits for is there and has run."""
+
+    def decide(recorded: Recorded) -> Sequence[Fact]:
+        return afterwards.done(retrospectives.waiting(node.rows), recorded)
+
+    await node.react("incidents.actions", _ENDS_ACTIONS, decide)
+
+
+_ENDS_ACTIONS = ("watch.sheet_filed", "acceptance.ran", "toggles.defined", "work.drill_ended")
+
+
 def effects() -> tuple[Effect, ...]:
-    return (Effect("incidents", _keep),)
+    return (Effect("incidents", _keep), Effect("actions", _end_actions))

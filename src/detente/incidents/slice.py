@@ -15,10 +15,11 @@ card = Slice(
     settings=Incidents,
     mistakes=mistakes,
     projection=incidents,
-    spans=(facts.INCIDENT,),
+    spans=(facts.INCIDENT, facts.RETROSPECTIVE),
     signs=pages.signs,
     pages=pages.PAGES,
     panels=pages.PANELS,
     levers=levers.LEVERS,
+    endpoints=pages.ENDPOINTS,
     effects=effects(),
 )

@@ -34,8 +34,8 @@ _A_DAY = 86_400.0
 _LOOK_BACK = 5_000
 _MOST_SPANS = 400
 _EVERYTHING = ("*",)
-_DECLARED = ("vendor", "service", "team")
-_WITH_A_DAY = ("vendor", "service")  # the others show their own bars, or never are down
+_DECLARED = ("vendor", "service", "infrastructure", "journey", "team")
+_WITH_A_DAY = ("vendor", "service", "infrastructure")  # the others show their own bars, or never are down
 _WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
 
 
@@ -494,7 +494,8 @@ def _parts(amiss: list[tuple[Part, Fact]], about: Subject) -> tuple[Part, ...]:
 
 def _mentions(fact: Fact, about: Subject) -> bool:
     """Is it about the subject, or does it name it (the outage of a check *of* a vendor)?"""
-    return any(getattr(fact, name) == about for name in fact.__struct_fields__)
+    values = (getattr(fact, name) for name in fact.__struct_fields__)
+    return any(about in each if isinstance(each, tuple) else each == about for each in values)
 
 
 # Facts

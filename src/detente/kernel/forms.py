@@ -21,6 +21,10 @@ F = TypeVar("F", bound=msgspec.Struct)
 Shape = Literal["text", "long", "number", "yes", "choice"]
 
 
+LINES = {"format": "lines"}
+"""Marks a text that may have several: `Annotated[str, Meta(max_length=…, extra_json_schema=LINES)]`."""
+
+
 class BadForm(Exception):
     """What was filled in cannot be used; the message names the field and says what it expects."""
 
@@ -52,19 +56,46 @@ def fill(form: type[F], said: Mapping[str, Any]) -> F:
         asked = ", ".join(fields) or "nothing"
         raise BadForm(f"“{strange[0]}” is not asked for here; this asks for {asked}.")
     kept = {name: value for name, value in said.items() if _says_something(fields[name], value)}
+    with_lines = _with_lines(form)
     for name, value in kept.items():
-        kept[name] = _read_money(name, fields[name].type, _printable(value))
+        lines = name in with_lines
+        kept[name] = _read_money(name, fields[name].type, _printable(value, lines=lines))
     try:
         return msgspec.convert(kept, form, strict=False)
     except msgspec.ValidationError as wrong:
         raise BadForm(_plainly(str(wrong))) from None
 
 
-def _printable(value: Any) -> Any:
-    """Text without control signs: they forge lines in mails and colours in terminals."""
+def _printable(value: Any, *, lines: bool) -> Any:
+    """Text without control signs: they forge lines in mails and colours in terminals.
+
+    Lines stay where the form asks for several of them.
+    """
     if not isinstance(value, str):
         return value
-    return "".join(sign if sign.isprintable() else " " for sign in value).strip()
+    if lines:
+        kept = value.replace("\r\n", "\n").split("\n")
+        return "\n".join(_without_signs(each).rstrip() for each in kept).strip()
+    return _without_signs(value).strip()
+
+
+def _without_signs(line: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in line)
+
+
+def _with_lines(form: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that take several lines: those marked with `LINES`."""
+    described = look.type_info(form)
+    assert isinstance(described, look.StructType)
+    return frozenset(each.name for each in described.fields if _takes_lines(each.type))
+
+
+def _takes_lines(known: look.Type) -> bool:
+    while isinstance(known, look.Metadata):
+        if (known.extra_json_schema or {}).get("format") == LINES["format"]:
+            return True
+        known = known.type
+    return False
 
 
 def _question(field: look.Field) -> Question:

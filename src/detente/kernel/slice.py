@@ -90,6 +90,8 @@ class Lever:
     offered: Callable[[Node, Subject], bool] = lambda _node, _subject: True
     form: type[msgspec.Struct] = Nothing
     tone: Tone = "plain"
+    unless: tuple[str, ...] = ()
+    """Facts about the subject that make the decision stale: refused if one came meanwhile."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +120,16 @@ class Endpoint:
     """An address for other programs: a webhook, a feed, a protocol of somebody else's.
 
     Who may come in is decided at the door, as for pages: reading is free to whoever reaches the
-    node, everything but GET shows the node's token.
+    node, everything but GET shows the node's token. With `admits` it decides by itself instead, for
+    reading too: for programs that have a token of their own, or sign what they send.
     """
 
     method: str  # "GET", "POST", "PUT", "DELETE"
     path: str  # "/dependencies/changes", "/ofrep/v1/evaluate/flags/{key}"
     explains: str  # one sentence, for the description at /openapi.json
     answer: Callable[[Node, Asked], Awaitable[Answered]]  # raises NotFound, Refused, BadForm
+    admits: Callable[[Node, Asked], bool] | None = None  # is asked before the body is read
+    largest: int | None = None  # bytes in a body, if they may be more than a form's
 
 
 class Sign(msgspec.Struct, frozen=True, kw_only=True):

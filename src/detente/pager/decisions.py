@@ -4,13 +4,17 @@ Nothing is put in a queue. For each team and each way to reach it a mark says up
 told about an incident; whatever has happened since makes one message, which always brings the team
 up to date. So nobody is told twice, nobody hears "opened" long after it was over, and a restart
 forgets nothing.
+
+People are paged by steps, so long after the incident was opened, until somebody has it. Which steps
+are due, and who is on call then, is computed as well; the mark says up to which step somebody was paged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -20,7 +24,7 @@ from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.fact import Fact, Subject, plain
 
 Channel = Literal["mail", "webhook"]
-Message = Literal["opened", "taken", "closed"]
+Message = Literal["opened", "again", "taken", "closed"]
 
 
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,16 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0  # failed since
     next_at: Instant | None = None
     reason: str = ""
+    step: int = 0  # the last step of the escalation for which this one was paged
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of the escalation whose time has come, and whom it reaches."""
+
+    step: int  # counted from 1
+    at: Instant
+    because: str  # what the step names
+    hearers: tuple[str, ...]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +92,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     tells: int
     attempt: int = 1
     not_before: Instant = 0
+    step: int = 0  # of the escalation, if somebody is paged
+    because: str = ""
 
     @property
     def way(self) -> tuple[str, Channel]:
@@ -89,11 +105,20 @@ STALE: Seconds = 900.0  # over for longer, and never even tried: nobody wants to
 
 
 def letter(
-    matter: Matter, team: str, channel: Channel, mark: Mark | None, now: Instant
+    matter: Matter,
+    team: str,
+    channel: Channel,
+    mark: Mark | None,
+    now: Instant,
+    rung: Rung | None = None,
 ) -> Letter | None:
-    """The one message that brings this team up to date, or None if it is."""
+    """The one message that brings this team or person up to date, or None if it is.
+
+    `rung`: the last step of the escalation that reaches them.
+    """
     mark = mark or Mark(about=matter.about, team=team, channel=channel)
-    if mark.told >= matter.newest:
+    paged = rung is not None and rung.step > mark.step and is_unheard(matter)
+    if mark.told >= matter.newest and not paged:
         return None
     first = mark.told == 0
     untried = first and not mark.attempts
@@ -103,11 +128,13 @@ def letter(
         matter=matter,
         team=team,
         channel=channel,
-        message=_message(matter, mark),
+        message="again" if paged and not first else _message(matter, mark),
         first=first,
         tells=matter.newest,
         attempt=mark.attempts + 1,
         not_before=mark.next_at or 0,
+        step=rung.step if paged and rung is not None else 0,
+        because=rung.because if paged and rung is not None else "",
     )
 
 
@@ -117,18 +144,60 @@ def _message(matter: Matter, mark: Mark) -> Message:
     return "opened" if mark.told == 0 else "taken"
 
 
+def is_unheard(matter: Matter) -> bool:
+    """Nobody has said yet that they have it, and it goes on."""
+    return matter.held_by is None and matter.closed is None
+
+
+def climbed(
+    matter: Matter,
+    steps: Sequence[tuple[Seconds, str]],
+    who: Callable[[str, Instant], Sequence[str]],
+    now: Instant,
+) -> tuple[list[Rung], Instant | None]:
+    """The steps whose time has come, and when the next one's comes. None of either once somebody has it.
+
+    `steps`: so long after the opening, whom; `who` says whom that reaches at a moment. A step that
+    reaches nobody is no reason to wait: the next one takes its time.
+    """
+    rungs: list[Rung] = []
+    if not is_unheard(matter):
+        return rungs, None
+    instead: Instant | None = None
+    for number, (after, tell) in enumerate(steps, start=1):
+        at = later(matter.opened_at, after) if instead is None else instead
+        if at > now:
+            return rungs, at
+        hearers = tuple(who(tell, at))
+        instead = None if hearers else at
+        rungs.append(Rung(step=number, at=at, because=tell, hearers=hearers))
+    return rungs, None
+
+
 def letters(
     matters: Sequence[Matter],
     ways: Mapping[Subject, Sequence[tuple[str, Channel]]],
     marks: Sequence[Mark],
     now: Instant,
+    rungs: Mapping[tuple[Subject, str], Rung] = MappingProxyType({}),
 ) -> list[Letter]:
-    """Everything that is owed, oldest incident first. `ways`: by whom and how a subject is heard."""
+    """Everything that is owed, oldest incident first.
+
+    `ways`: by whom and how an incident, or else what it is about, is heard; `rungs`: the last step of
+    the escalation by incident and hearer.
+    """
     known = {(mark.about, mark.team, mark.channel): mark for mark in marks}
     owed = (
-        letter(matter, team, channel, known.get((matter.about, team, channel)), now)
+        letter(
+            matter,
+            team,
+            channel,
+            known.get((matter.about, team, channel)),
+            now,
+            rungs.get((matter.about, team)),
+        )
         for matter in sorted(matters, key=lambda each: each.opened)
-        for team, channel in ways.get(matter.of, ())
+        for team, channel in ways.get(matter.about, ways.get(matter.of, ()))
     )
     return [each for each in owed if each is not None]
 
@@ -153,6 +222,8 @@ def told(letter: Letter, to: Sequence[str], message_id: str = "") -> list[Fact]:
             to=tuple(to),
             message_id=message_id,
             tells=letter.tells,
+            step=letter.step,
+            because=letter.because,
         )
     ]
 

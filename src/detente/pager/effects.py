@@ -1,4 +1,4 @@
-"""Tells teams, by mail and in their chats, and notes that they were told.
+"""Tells teams, by mail and in their chats, pages people, and notes that they were told.
 
 What is owed is computed from rows each time, so a restart repeats nothing that was noted. One window
 is left and cannot be closed: the server took the mail and the node died before it was noted. Then
@@ -74,6 +74,8 @@ class Postman:
 
     def _until_next(self, owed: Sequence[Letter]) -> Seconds:
         free = [letter.not_before for letter in owed if letter.way not in self._under_way]
+        step = queries.next_step_at(self.node)
+        free += [step] if step is not None else []
         if not free:
             return _LONGEST_WAIT
         wait = seconds_between(self.node.clock.now(), min(free))
@@ -102,7 +104,9 @@ class Postman:
     async def _mail(self, letter: Letter) -> Sequence[Fact]:
         mail = self.settings.mail
         assert mail is not None, "without it no team has the way 'mail'"
-        to = self.node.catalogue.teams[letter.team].mail
+        hearer = queries.hearer(self.node, letter.team)
+        assert hearer is not None, "letters go to those who are declared"
+        to = hearer.mail
         message = wording.mail(
             letter, self.setting(letter), sender=mail.sender, to=to, now=self.node.clock.now()
         )
@@ -127,8 +131,9 @@ class Postman:
         ]
 
     async def _call(self, letter: Letter) -> Sequence[Fact]:
-        url = self.node.catalogue.teams[letter.team].webhook
-        assert url is not None, "without it the team has no way 'webhook'"
+        hearer = queries.hearer(self.node, letter.team)
+        url = hearer.webhook if hearer is not None else None
+        assert url is not None, "without it there is no way 'webhook'"
         reply = await self.node.network.call(
             "POST",
             url,
@@ -152,12 +157,14 @@ class Postman:
             needed_by=tuple(node.title(each) for each in node.catalogue.needing(matter.of)),
             measures=tuple(queries.measures(node, matter.of)),
             room=f"{address}/incidents/{matter.number}",
+            paged=wording.paged(letter),
             take=f"{address}/pager/take/{matter.number}/{token}" if token else None,
         )
 
     def _discreet(self, letter: Letter, reason: str) -> str:
         """A chat's address is as good as a password: it is not written down."""
-        url = self.node.catalogue.teams[letter.team].webhook
+        hearer = queries.hearer(self.node, letter.team)
+        url = hearer.webhook if hearer is not None else None
         return reason.replace(url, "the chat's address") if url else reason
 
     async def _note(self, facts: Sequence[Fact]) -> None:
@@ -177,7 +184,8 @@ async def _go_round(node: Node) -> None:
 
 def _somebody_hears(node: Node) -> bool:
     mail = node.settings(Pager).mail is not None
-    return any((team.mail and mail) or team.webhook for team in node.catalogue.teams.values())
+    teams, people = node.catalogue.teams.values(), node.settings(Pager).people.values()
+    return any((each.mail and mail) or each.webhook for each in (*teams, *people))
 
 
 def effects() -> tuple[Effect, ...]:

@@ -7,7 +7,7 @@ from email.utils import parseaddr
 import msgspec
 
 from detente.facts.incidents import Closed, Opened
-from detente.facts.pager import NotTold, Taken, Told, TurnedAway
+from detente.facts.pager import CoverAgreed, CoverDropped, NotTold, Taken, Told, TurnedAway
 from detente.kernel.fact import Recorded
 from detente.kernel.views import Projection, Rows
 
@@ -26,8 +26,19 @@ create table pager_mark(
   about text not null, team text not null, channel text not null, told integer not null default 0,
   told_at integer, message text not null default '', sent_to text not null default '[]',
   attempts integer not null default 0, next_at integer, reason text not null default '',
-  primary key (about, team, channel)
+  step integer not null default 0, primary key (about, team, channel)
 ) without rowid;
+
+create table pager_page(
+  position integer primary key, at integer not null, person text not null, about text not null,
+  step integer not null, because text not null
+);
+create index pager_paged on pager_page(at);
+
+create table pager_cover(
+  position integer primary key, rota text not null, person text not null, starts integer not null,
+  ends integer not null, note text not null, dropped integer
+);
 
 create table pager_turned_away(
   team text not null, address text not null, about text not null, at integer not null,
@@ -61,7 +72,11 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         case Told() as fact:
             to = msgspec.json.encode(fact.to).decode()
             tells = fact.tells or position
-            rows.execute(_TOLD, (fact.about, fact.team, fact.channel, tells, at, fact.message, to))
+            told = (fact.about, fact.team, fact.channel, tells, at, fact.message, to, fact.step)
+            rows.execute(_TOLD, told)
+            if fact.step:
+                page = (position, at, fact.team, fact.about, fact.step, fact.because)
+                rows.execute("insert into pager_page values (?, ?, ?, ?, ?, ?)", page)
             for address in fact.to:
                 rows.execute(_WELCOME, (fact.team, parseaddr(address)[1]))
         case TurnedAway() as fact:
@@ -72,15 +87,21 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
                 _NOT_TOLD,
                 (fact.about, fact.team, fact.channel, fact.attempt, fact.next_at, fact.reason),
             )
+        case CoverAgreed() as fact:
+            cover = (position, fact.about, fact.person, fact.starts, fact.ends, fact.note)
+            rows.execute("insert into pager_cover values (?, ?, ?, ?, ?, ?, null)", cover)
+        case CoverDropped() as fact:
+            gone = "update pager_cover set dropped = ? where position = ? and rota = ?"
+            rows.execute(gone, (at, fact.cover, fact.about))
         case _:
             pass
 
 
 _TOLD = """
-insert into pager_mark(about, team, channel, told, told_at, message, sent_to)
-values (?, ?, ?, ?, ?, ?, ?)
+insert into pager_mark(about, team, channel, told, told_at, message, sent_to, step)
+values (?, ?, ?, ?, ?, ?, ?, ?)
 on conflict do update set told = max(told, excluded.told), told_at = excluded.told_at,
-  message = excluded.message, sent_to = excluded.sent_to, attempts = 0, next_at = null, reason = ''
+  message = excluded.message, sent_to = excluded.sent_to, step = max(step, excluded.step), attempts = 0, next_at = null, reason = ''
 """
 _WELCOME = "delete from pager_turned_away where team = ? and address = ?"
 _TURNED_AWAY = "insert or replace into pager_turned_away values (?, ?, ?, ?, ?)"
@@ -90,6 +111,9 @@ on conflict do update set attempts = excluded.attempts, next_at = excluded.next_
   reason = excluded.reason
 """
 
-HEARS = (Opened.name, Closed.name, Taken.name, Told.name, NotTold.name, TurnedAway.name)
+HEARS = (
+    Opened.name, Closed.name, Taken.name, Told.name, NotTold.name, TurnedAway.name,
+    CoverAgreed.name, CoverDropped.name,
+)  # fmt: skip
 
 matters = Projection("pager", _TABLES, HEARS, _fold)

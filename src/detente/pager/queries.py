@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parseaddr
 
 import msgspec
 
 from detente.facts.work import BreakerOpened
 from detente.kernel import spans
+from detente.kernel.catalogue import Team
 from detente.kernel.clock import Instant, later
 from detente.kernel.fact import Fact, Subject, plain
 from detente.kernel.node import Node
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
 from detente.pager import decisions
-from detente.pager.decisions import Channel, Letter, Mark, Matter
-from detente.pager.settings import Pager
+from detente.pager.decisions import Channel, Letter, Mark, Matter, Rung
+from detente.pager.engine import rota as rota_engine
+from detente.pager.engine.rota import Cover, Shift
+from detente.pager.settings import EVERYBODY, Pager, Person, Rota
 
 _MATTERS = """
 select about, of, cause, since, reason, opened_at, opened, taken, held_by, held_at, closed, closed_at,
   ended, lasted, note from pager_matter
 """
 _MARKS = """
-select about, team, channel, told, told_at, message, sent_to, attempts, next_at, reason from pager_mark
+select about, team, channel, told, told_at, message, sent_to, attempts, next_at, reason, step
+  from pager_mark
 """
 
 
@@ -54,47 +58,178 @@ def unsettled(rows: Rows, now: Instant) -> list[Matter]:
     return _matters(rows, asked, (later(now, -decisions.STALE),))
 
 
+def hearer(node: Node, name: str) -> Team | Person | None:
+    """The team or person called that."""
+    return node.catalogue.teams.get(name) or node.settings(Pager).people.get(name)
+
+
+def called(node: Node, name: str) -> str:
+    """What people call that team or person."""
+    found = hearer(node, name)
+    return (found.title if found else "") or name
+
+
+def ways_to(node: Node, name: str) -> list[tuple[str, Channel]]:
+    """How that team or person is reached."""
+    found, mail = hearer(node, name), node.settings(Pager).mail
+    ways: list[tuple[str, Channel]] = []
+    if found is not None and found.mail and mail is not None:
+        ways.append((name, "mail"))
+    if found is not None and found.webhook:
+        ways.append((name, "webhook"))
+    return ways
+
+
 def ways(node: Node, of: Subject) -> list[tuple[str, Channel]]:
     """By which teams, and how, a failure of this vendor or service is heard."""
-    mail = node.settings(Pager).mail
-    found: list[tuple[str, Channel]] = []
-    for name in node.catalogue.teams_of(of):
-        team = node.catalogue.teams.get(name)
-        if team is not None and team.mail and mail is not None:
-            found.append((name, "mail"))
-        if team is not None and team.webhook:
-            found.append((name, "webhook"))
-    return found
+    return [way for name in node.catalogue.teams_of(of) for way in ways_to(node, name)]
 
 
 def owed(node: Node) -> list[Letter]:
     """Every message that somebody has not been told, oldest incident first."""
     now = node.clock.now()
     matters = unsettled(node.rows, now)
+    known = {each.about: marks(node.rows, each.about) for each in matters}
+    rungs = {
+        (each.about, name): rung
+        for each in matters
+        for rung in climbed(node, each, now)[0]
+        for name in rung.hearers
+    }
     return decisions.letters(
         matters,
-        {each.of: ways(node, each.of) for each in matters},
-        [mark for each in matters for mark in marks(node.rows, each.about)],
+        {each.about: _ways_about(node, each, known[each.about], rungs) for each in matters},
+        [mark for each in known.values() for mark in each],
         now,
+        rungs,
     )
 
 
-def turned_away(node: Node) -> list[tuple[str, Instant, str]]:
-    """Teams with addresses that were refused when they were last written to, since when, and why."""
-    asked = "select team, address, at, reason from pager_turned_away order by at, team, address"
-    teams = node.catalogue.teams
+def _ways_about(
+    node: Node, matter: Matter, known: Sequence[Mark], rungs: Mapping[tuple[Subject, str], Rung]
+) -> list[tuple[str, Channel]]:
+    """The teams, whoever is to be paged, and whoever was: they hear who has it, and the end."""
+    paged = [name for about, name in rungs if about == matter.about]
+    heard = [mark.team for mark in known if mark.step]
+    names = dict.fromkeys((*node.catalogue.teams_of(matter.of), *paged, *heard))
+    return [way for name in names for way in ways_to(node, name)]
+
+
+def climbed(node: Node, matter: Matter, now: Instant) -> tuple[list[Rung], Instant | None]:
+    """The steps of the escalation whose time has come, and when the next one's comes."""
+    steps = [(float(each.after), each.tell) for each in node.settings(Pager).steps]
+    return decisions.climbed(matter, steps, lambda tell, at: reached(node, tell, at), now)
+
+
+def next_step_at(node: Node) -> Instant | None:
+    """When somebody will be paged if nobody says they have it."""
+    now = node.clock.now()
+    times = (climbed(node, each, now)[1] for each in unsettled(node.rows, now))
+    return min((at for at in times if at is not None), default=None)
+
+
+def reached(node: Node, tell: str, at: Instant) -> tuple[str, ...]:
+    """Whom a step of the escalation reaches at that moment: whoever is on call, or by name."""
+    pager = node.settings(Pager)
+    if tell in pager.rota:
+        names = [on_call(node, tell, at)]
+    else:
+        names = [*pager.people] if tell == EVERYBODY else [tell]
+    return tuple(name for name in names if name is not None and ways_to(node, name))
+
+
+# -- the rota ------------------------------------------------------------------------------------
+
+
+class Agreed(msgspec.Struct, frozen=True, kw_only=True):
+    """A cover that people agreed on with the lever."""
+
+    position: int
+    rota: str
+    person: str
+    starts: Instant
+    ends: Instant
+    note: str
+
+
+def agreed(rows: Rows, rota: str) -> list[Agreed]:
+    """Covers of that rota that hold, in the order in which they were agreed."""
+    asked = """select position, rota, person, starts, ends, note from pager_cover
+      where rota = ? and dropped is null order by position"""
+    names = Agreed.__struct_fields__
+    found = rows.execute(asked, (f"rota:{rota}",))
+    return [Agreed(**dict(zip(names, row, strict=True))) for row in found]
+
+
+def rota_named(node: Node, name: str) -> Rota:
+    """The rota. Raises NotFound."""
+    rotas = node.settings(Pager).rota
+    if name not in rotas:
+        raise NotFound(f"There is no rota {name}; declared: {', '.join(rotas) or 'none'}.")
+    return rotas[name]
+
+
+def shifts(node: Node, name: str, start: Instant, end: Instant) -> list[Shift]:
+    """Who is on call in [start, end)."""
+    pager, rota = node.settings(Pager), rota_named(node, name)
+    zone = rota.timezone
+    written = [
+        Cover(person=each.person, start=each.starts.within(zone), end=each.until.within(zone))
+        for each in pager.overrides
+        if pager.rota_of(each) == name
+    ]
+    by_hand = [
+        Cover(person=each.person, start=each.starts, end=each.ends)
+        for each in agreed(node.rows, name)
+        if each.person in pager.people
+    ]
+    away = {
+        person: [(each.starts.within(zone), each.until.within(zone)) for each in entry.away]
+        for person, entry in pager.people.items()
+    }
+    return rota_engine.shifts(rota, start, end, away=away, covers=[*written, *by_hand])
+
+
+def on_call(node: Node, name: str, at: Instant) -> str | None:
+    """Who is on call at that moment, if anybody is."""
+    return shifts(node, name, at, at + 1)[0].person
+
+
+LOOK_AHEAD = 30 * 86_400.0
+
+
+def gaps(node: Node, name: str) -> list[Shift]:
+    """When nobody will be on call in the next thirty days."""
+    now = node.clock.now()
+    return [each for each in shifts(node, name, now, later(now, LOOK_AHEAD)) if not each.person]
+
+
+def pages_since(rows: Rows, since: Instant) -> list[tuple[str, Instant, Subject, str]]:
+    """Everybody who was paged since then: who, when, about what, because of what; newest first."""
+    asked = """select person, at, about, because from pager_page where at >= ?
+      order by position desc"""
     return [
-        (team, at, reason)
-        for team, address, at, reason in node.rows.execute(asked)
-        if team in teams and address in {parseaddr(each)[1] for each in teams[team].mail}
+        (str(who), at, str(about), str(why))
+        for who, at, about, why in rows.execute(asked, (since,))
+    ]
+
+
+def turned_away(node: Node) -> list[tuple[str, Instant, str]]:
+    """Who has addresses that were refused when they were last written to, since when, and why."""
+    asked = "select team, address, at, reason from pager_turned_away order by at, team, address"
+    return [
+        (name, at, reason)
+        for name, address, at, reason in node.rows.execute(asked)
+        if (found := hearer(node, name)) and address in {parseaddr(each)[1] for each in found.mail}
     ]
 
 
 def letter_of(node: Node, about: Subject) -> tuple[Subject, str]:
-    """The incident and the team of `letter:12.3fa9…`. Raises NotFound unless it is a real link."""
+    """The incident and the team or person of `letter:12.3fa9…`. Raises NotFound unless it is a real link."""
     number, _, shown = plain(about).partition(".")
     incident = f"incident:{number}"
-    team = decisions.team_of(node.token, incident, shown, tuple(node.catalogue.teams))
+    names = (*node.catalogue.teams, *node.settings(Pager).people)
+    team = decisions.team_of(node.token, incident, shown, names)
     if team is None:
         raise NotFound(
             "This link is not one of ours, or was made before this node's token changed. The incident"
@@ -138,7 +273,7 @@ def _matters(rows: Rows, asked: str, given: tuple[object, ...]) -> list[Matter]:
 def _mark(row: tuple[object, ...]) -> Mark:
     names = (
         "about", "team", "channel", "told", "told_at", "message", "to", "attempts", "next_at",
-        "reason",
+        "reason", "step",
     )  # fmt: skip
     found = dict(zip(names, row, strict=True))
     found["to"] = msgspec.json.decode(str(found["to"]), type=tuple[str, ...])

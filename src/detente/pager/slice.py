@@ -5,6 +5,7 @@ from __future__ import annotations
 from detente.kernel.slice import Slice
 from detente.pager import levers, pages
 from detente.pager.effects import effects
+from detente.pager.endpoints import ENDPOINTS
 from detente.pager.projection import matters
 from detente.pager.settings import Pager, mistakes
 
@@ -18,5 +19,6 @@ card = Slice(
     pages=pages.PAGES,
     panels=pages.PANELS,
     levers=levers.LEVERS,
+    endpoints=ENDPOINTS,
     effects=effects(),
 )

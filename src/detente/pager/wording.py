@@ -20,6 +20,7 @@ import msgspec
 from detente.kernel.clock import Instant, iso, lasting, moment
 from detente.kernel.fact import plain
 from detente.pager.decisions import Letter
+from detente.pager.settings import EVERYBODY
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     measures: tuple[str, ...] = ()  # what Détente does about it
     room: str  # address of the incident's page
     take: str | None = None  # address of "I have it"
+    paged: str = ""  # why this one is paged, if somebody is
 
 
 def sentence(letter: Letter, setting: Setting) -> str:
@@ -40,6 +42,8 @@ def sentence(letter: Letter, setting: Setting) -> str:
     match letter.message:
         case "opened":
             return f"{setting.title} is down: {matter.reason}"
+        case "again":
+            return f"Nobody has it yet: {setting.title} is down: {matter.reason}"
         case "taken":
             return f"{matter.held_by} has it: {setting.title} is down"
         case "closed" if matter.note:
@@ -61,6 +65,8 @@ def particulars(letter: Letter, setting: Setting) -> list[tuple[str, str]]:
             ]
     else:
         pairs += [("Noticed by", setting.noticed_by)]
+        if setting.paged:
+            pairs += [("You are paged because", setting.paged)]
         if letter.message == "taken":
             pairs += [("Reason", matter.reason)]
         if setting.needed_by:
@@ -91,6 +97,8 @@ def mail(
     message["Message-ID"] = message_id(letter, host)
     if not letter.first:
         message["In-Reply-To"] = message["References"] = _id(letter, "opened", host)
+    if letter.step:
+        message["Importance"] = "high"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no "I am on holiday" in answer
     message["X-Auto-Response-Suppress"] = "All"
     message["List-Id"] = f"<incidents.{host}>"
@@ -101,7 +109,8 @@ def mail(
 
 def message_id(letter: Letter, host: str) -> str:
     """The same for the same message, however often it is made."""
-    what = f"taken-{letter.tells}" if letter.message == "taken" else letter.message
+    numbers = {"taken": f"-{letter.tells}", "again": f"-{letter.step}"}
+    what = letter.message + numbers.get(letter.message, "")
     return _id(letter, what, host)
 
 
@@ -156,8 +165,10 @@ def hook(letter: Letter, setting: Setting) -> dict[str, Any]:
     return {
         "text": "\n".join(told),
         "message": letter.message,
-        "id": f"{matter.about}.{letter.team}.{letter.tells}",
+        "id": f"{matter.about}.{letter.team}.{letter.tells}"
+        + (f".{letter.step}" if letter.message == "again" else ""),
         "team": letter.team,
+        "paged": bool(letter.step),
         "incident": matter.about,
         "of": matter.of,
         "title": setting.title,
@@ -173,6 +184,17 @@ def hook(letter: Letter, setting: Setting) -> dict[str, Any]:
         "url": setting.room,
         "take_url": setting.take if letter.message != "closed" else None,
     }
+
+
+def paged(letter: Letter) -> str:
+    """Why somebody is paged, in their words."""
+    if not letter.step:
+        return ""
+    if letter.because in (letter.team, ""):
+        return "nobody has it yet"
+    if letter.because == EVERYBODY:
+        return "nobody has it yet, so everybody is"
+    return f"you are on call ({letter.because})"
 
 
 def _at(instant: Instant) -> str:

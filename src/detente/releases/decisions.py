@@ -38,6 +38,7 @@ from detente.facts.releases import (
     ToggleSwitchedBack,
     WentOn,
     Withdrawn,
+    short,
 )
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
 from detente.kernel.fact import Fact, Recorded, Subject, plain
@@ -376,10 +377,11 @@ def inquire(release: Release, runs: str | None) -> Inquired:
         found = "nobody could tell which version production has"
         return Inquired(verdict="stuck", found=found)
     if same_version(runs, release.version):
-        return Inquired(verdict="passed", found=f"production already has {runs}")
+        return Inquired(verdict="passed", found=f"production already has {short(runs)}")
     if same_version(runs, release.before):
         return Inquired(verdict="again", found=f"production still has {runs}, so it ships again")
-    found = f"production has {runs or 'no version'}, neither {release.version} nor {release.before}"
+    neither = f"neither {short(release.version)} nor {short(release.before)}"
+    found = f"production has {short(runs) or 'no version'}, {neither}"
     return Inquired(verdict="failed", found=f"{found}, so it goes back")
 
 

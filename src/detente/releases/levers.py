@@ -190,7 +190,7 @@ def _asked(
         "title": _said(form.title, "what will be different"),
         "kind": form.kind,
         "service": service,
-        "version": form.version.strip(),
+        "version": _version(form.version),
         "starts": starts,
         "ends": ends,
         "touches": touches,
@@ -279,6 +279,13 @@ def _is_known(node: Node, about: Subject) -> bool:
     return any(True for _ in node.ledger.read(Query(subjects=(about,)), limit=1))
 
 
+def _version(said: str) -> str:
+    """Programs are given it, so it must look like no option of theirs."""
+    if said.strip().startswith("-") or any(sign.isspace() for sign in said.strip()):
+        raise Refused(f"version: “{said.strip()}” is no commit, tag or build.")
+    return said.strip()
+
+
 def _billing_code(node: Node, said: str) -> str:
     pattern = node.settings(Releases).billing_code
     if pattern is not None and not re.fullmatch(pattern, said):
@@ -311,7 +318,8 @@ def _run(node: Node, pull: Pull) -> list[Fact]:
             f"{'; '.join(against)}. To release all the same, say why with “through”; it is then"
             " reviewed afterwards."
         )
-    return [RunAsked(about=release.about, version=pull.form.version.strip(), through=through)]
+    version = _version(pull.form.version)
+    return [RunAsked(about=release.about, version=version, through=through)]
 
 
 def _not_early(node: Node, release: Release, now: Instant) -> None:
@@ -406,7 +414,7 @@ def _is_stuck(node: Node, about: Subject) -> bool:
 
 def _wants_review(node: Node, about: Subject) -> bool:
     release = queries.one(node.rows, about)
-    return release is not None and release.wants_review
+    return release is not None and release.wants_review and release.state != "running"
 
 
 LEVERS = (

@@ -77,10 +77,17 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
     match recorded.fact:
         case Told() as fact:
             tells = fact.tells or recorded.position
-            told = (fact.about, fact.team, fact.channel, tells, recorded.at, fact.message)
+            told = (fact.about, plain(fact.team), fact.channel, tells, recorded.at, fact.message)
             rows.execute(_TOLD, told)
         case NotTold() as fact:
-            tried = (fact.about, fact.team, fact.channel, fact.attempt, fact.next_at, fact.reason)
+            tried = (
+                fact.about,
+                plain(fact.team),
+                fact.channel,
+                fact.attempt,
+                fact.next_at,
+                fact.reason,
+            )
             rows.execute(_NOT_TOLD, tried)
         case _:
             release = after(_known(rows, recorded.about), recorded)

@@ -14,6 +14,14 @@ and the network are the world's.
 """
 
 from detente.testing.loop import SimulatedLoop
-from detente.testing.world import Mood, SimulatedNetwork, SimulatedVendor, World, simulate
+from detente.testing.world import Mood, SimulatedNetwork, SimulatedVendor, Way, World, simulate
 
-__all__ = ["Mood", "SimulatedLoop", "SimulatedNetwork", "SimulatedVendor", "World", "simulate"]
+__all__ = [
+    "Mood",
+    "SimulatedLoop",
+    "SimulatedNetwork",
+    "SimulatedVendor",
+    "Way",
+    "World",
+    "simulate",
+]

@@ -14,20 +14,25 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from detente.app import declared_type, mistakes, open_views, put_together, run
-from detente.kernel.clock import NS, Instant, Seconds, instant
+from detente.app import declared_type, levers_of, mistakes, open_views, put_together, run
+from detente.kernel.clock import NS, Instant, Seconds, instant, moment
 from detente.kernel.config import loads
-from detente.kernel.fact import Fact, Recorded
+from detente.kernel.fact import Fact, Recorded, Subject
 from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import MailServer, NoAnswer, NotReached, Reply, Unwelcome
 from detente.kernel.node import Node
+from detente.kernel.slice import Asked
+from detente.kernel.web.pulling import Pulling
 from detente.testing.loop import SimulatedLoop
 from detente.watch.effects import Prober
+from detente.watch.effects.agent import Agent
 from detente.watch.engine.schedule import slots
-from detente.watch.engine.wire import Orders, Probe, Result, Verdict
+from detente.watch.engine.spool import Spool
+from detente.watch.engine.wire import Orders, Phase, Probe, Result, Verdict
 from detente.work.effects import Desk
 from detente.work.engine.gateway import Gateway
+from detente.work.engine.mailbox import Mailbox
 from detente.work.engine.travel import Incoming, Outgoing
 
 T = TypeVar("T")
@@ -134,11 +139,67 @@ class SimulatedNetwork:
         pass
 
 
+@dataclass
+class Way:
+    """How one place reaches everybody, and what is wrong on the way."""
+
+    network: SimulatedNetwork
+    cut_off: bool = False  # nothing gets out, to the node neither
+    unreachable: set[str] = field(default_factory=set)  # the names of whom it cannot reach
+    loses: float = 0.0  # this share of all requests gets nowhere
+
+    async def call(self, method: str, url: str, *, timeout: Seconds = 10.0) -> Reply:
+        host = urlsplit(url).hostname or ""
+        away = self.cut_off or host.partition(".")[0] in self.unreachable
+        if away or (self.loses and self.network.chance.random() < self.loses):
+            await asyncio.sleep(timeout)
+            raise NotReached(f"no answer from {host} within {timeout:g} s (connecting)")
+        return await self.network.call(method, url, timeout=timeout)
+
+
+class _ToNode:
+    """From another place to the node's addresses for programs, and to nothing else."""
+
+    def __init__(self, node: Node, way: Way) -> None:
+        self._node = node
+        self._way = way
+        self._endpoints = [each for card in node.cards for each in card.endpoints]
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: Seconds = 10.0,
+    ) -> Reply:
+        if self._way.cut_off:
+            raise NotReached("no connection")
+        head, _, last = urlsplit(url).path.rpartition("/")
+        path = f"{head}/{{place}}"
+        at = next(each for each in self._endpoints if (each.method, each.path) == (method, path))
+        low = {name.lower(): value for name, value in (headers or {}).items()}
+        asked = Asked(method=method, path={"place": last}, headers=low, body=body)
+        if at.admits and not at.admits(self._node, asked):
+            return Reply(403, (), b'{"error": "wrong token"}')
+        answered = await at.answer(self._node, asked)
+        if self._way.loses and self._way.network.chance.random() < self._way.loses:
+            raise NoAnswer("the connection broke before an answer came")
+        return Reply(answered.status, tuple(answered.headers.items()), answered.body)
+
+    async def mail(self, message: EmailMessage, server: MailServer) -> tuple[Unwelcome, ...]:
+        raise NotReached("no mail goes out from here")
+
+    async def close(self) -> None:
+        pass
+
+
 class SimulatedProber:
     """Asks on the real schedule, in simulated time, over the simulated network."""
 
-    def __init__(self, network: SimulatedNetwork, clock: SimulatedClock) -> None:
-        self._network = network
+    def __init__(self, network: Way, clock: SimulatedClock) -> None:
+        self.way = network
         self._clock = clock
         self._results: asyncio.Queue[list[Result]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,9 +233,10 @@ class SimulatedProber:
             reason = "the prober itself is cut off"
             return Result(id=probe.id, slot=slot, at=slot, verdict="inconclusive", reason=reason)
         start = self._clock.now()
+        failed_in: Phase | None = None
         url = probe.target if "://" in probe.target else f"tcp://{probe.target}"
         try:
-            reply = await self._network.call("GET", url, timeout=probe.timeout)
+            reply = await self.way.call("GET", url, timeout=probe.timeout)
             good = any(
                 first <= reply.status <= last
                 for first, last in (
@@ -185,6 +247,7 @@ class SimulatedProber:
             reason, status = ("" if good else f"HTTP {reply.status}"), reply.status
         except (NotReached, NoAnswer) as trouble:
             good, reason, status = False, str(trouble), None
+            failed_in = "connect" if isinstance(trouble, NotReached) else "first_byte"
         total = (self._clock.now() - start) / NS
         if good and probe.slow_after is not None and total > probe.slow_after:
             good, reason = False, f"answered in {total:.1f} s, slower than {probe.slow_after:g} s"
@@ -195,15 +258,17 @@ class SimulatedProber:
             at=start,
             verdict=verdict,
             reason=reason,
+            failed_in=failed_in,
+            connect=None if failed_in == "connect" else 0.01,
             total=total,
             status=status,
         )
 
 
-class _NoGateway:
+class _NoListener:
     """In the simulated world callers walk in by `World.call`; no port is opened."""
 
-    def __init__(self, _answer: object, **_given: object) -> None:
+    def __init__(self, *_given: object, **_named: object) -> None:
         pass
 
     async def start(self, _host: str, _port: int) -> None:
@@ -221,6 +286,8 @@ class World:
         self.network = network
         self.prober = prober
         self.chance = network.chance
+        self.ways = {node.declared["watch"].place: prober.way}
+        self._agents: list[asyncio.Task[None]] = []
 
     @property
     def now(self) -> Instant:
@@ -229,6 +296,23 @@ class World:
     def vendor(self, name: str) -> SimulatedVendor:
         """The vendor behind every declared address that carries its name."""
         return next(each for each in self.network.vendors.values() if each.name == name)
+
+    def look_from(self, place: str, spool: Path, *, token: str) -> asyncio.Task[None]:
+        """Start an agent in that place; cancelled, it stops. Its way is in `ways`."""
+        way = self.ways.setdefault(place, Way(self.network))
+        clock = SimulatedClock(moment(self.now - round(asyncio.get_running_loop().time() * NS)))
+        agent = Agent(
+            node="https://node.test", place=place, token=token, spool=Spool(spool),
+            network=_ToNode(self.node, way), clock=clock,
+            prober=lambda: SimulatedProber(way, clock),
+        )  # fmt: skip
+        self._agents.append(asyncio.create_task(agent.run()))
+        return self._agents[-1]
+
+    async def stop_agents(self) -> None:
+        for agent in self._agents:
+            agent.cancel()
+        await asyncio.gather(*self._agents, return_exceptions=True)
 
     async def passes(self, seconds: Seconds) -> None:
         """So much time goes by."""
@@ -242,6 +326,11 @@ class World:
         headers = (("Idempotency-Key", key),) if key else ()
         content = json.dumps(body).encode()
         return await desk.answer(Incoming(route, method, "/charges", headers, content))
+
+    async def pull(self, lever: str, about: Subject, *, by: str = "someone", **form: str) -> None:
+        """Somebody pulls a lever. Raises NotFound, BadForm, Refused."""
+        pulling = Pulling(self.node, levers_of(self.node.cards))
+        await pulling.pull(lever, {"about": about, **form}, by=by)
 
     def facts(self, *names: str) -> list[Fact]:
         """What happened so far, by name."""
@@ -278,7 +367,7 @@ async def _play(
     declared = loads(text, declared_type(), cross=mistakes)
     clock = SimulatedClock(start)
     network = SimulatedNetwork(random.Random(seed))
-    prober = SimulatedProber(network, clock)
+    prober = SimulatedProber(Way(network), clock)
     ledger = SqliteLedger(ledger_path, clock=clock, writer="inline")
     views = open_views(ledger, ":memory:")
     ledger.on_commit(partial(views.catch_up, ledger))
@@ -291,18 +380,22 @@ async def _play(
         network=network,
         token="a-token-of-the-simulated-world",
     )
-    node.parts |= {Prober: prober, Gateway: _NoGateway}
+    node.parts |= {Prober: prober, Gateway: _NoListener, Mailbox: _NoListener}
     _settle_vendors(node, network)
     stop = asyncio.Event()
     running = asyncio.create_task(run(node, stop))
     try:
         await asyncio.sleep(0.001)
-        playing = asyncio.ensure_future(story(World(node, network, prober)))
+        world = World(node, network, prober)
+        playing = asyncio.ensure_future(story(world))
         await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
         if not playing.done():
             playing.cancel()
             running.result()
-        return await playing
+        try:
+            return await playing
+        finally:
+            await world.stop_agents()
     finally:
         stop.set()
         await asyncio.gather(running, return_exceptions=True)

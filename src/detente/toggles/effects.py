@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from detente.facts.toggles import Defined, Retired, ScheduleDropped, Scheduled
+from detente.facts.toggles import Counted, Defined, Retired, Scheduled, ScheduleDropped, Usage
 from detente.kernel.clock import seconds_between
 from detente.kernel.fact import Fact, plain
 from detente.kernel.ledger import Condition, Conflict, Query
@@ -17,7 +17,7 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.toggles import queries
 from detente.toggles.decisions import guarding
-from detente.toggles.decisions.definition import Declared, as_json, read
+from detente.toggles.decisions.definition import CannotBe, Declared, as_json, read
 from detente.toggles.decisions.standing import put
 from detente.toggles.projection import SWITCHES
 from detente.toggles.queries import Known, Step
@@ -26,6 +26,7 @@ from detente.toggles.settings import Toggles
 _BY = "detente:toggles"
 _GLANCE = 1.0  # seconds between two looks of a guard
 _LONGEST_WAIT = 3_600.0
+_COUNTED_EVERY = 60.0
 _STIRRED_BY = (*SWITCHES, Scheduled.name, ScheduleDropped.name)
 
 
@@ -106,11 +107,12 @@ class Keeper:
 
     def _carried_out(self, step: Step) -> Fact:
         toggle = queries.toggle(self.node, step.about)
+        if toggle is None:
+            why = "the toggle is not declared any more"
+            return ScheduleDropped(about=step.about, step=step.position, why=why)
         try:
-            if toggle is None:
-                raise ValueError("the toggle is not declared any more")
             wanted = read(toggle, step.to)
-        except ValueError as wrong:
+        except CannotBe as wrong:
             return ScheduleDropped(about=step.about, step=step.position, why=str(wrong))
         why = step.why or f"scheduled{'' if step.declared else f' by {step.by}'}"
         return put(toggle, wanted, why=why, release=step.release, step=step.position)
@@ -123,7 +125,7 @@ class Keeper:
                 flip,
                 queries.watched(self.node, toggle, guard, flip),
                 queries.broken(self.node.rows, guard, flip),
-                guard_for=guard.for_,
+                guard_for=float(guard.for_),
                 now=self.node.now(),
             )
             key = f"toggles:guard:{flip.position}"
@@ -147,12 +149,29 @@ class Keeper:
         return _LONGEST_WAIT
 
 
+async def tell_counts(node: Node) -> None:
+    """Who asks us by OFREP tells no counts; what we answered is counted here."""
+    began = node.now()
+    while True:
+        await asyncio.sleep(_COUNTED_EVERY)
+        now = node.now()
+        if taken := queries.take_counts(node):
+            counts = {
+                name: {variant: Usage(asked=count) for variant, count in variants.items()}
+                for name, variants in taken.items()
+            }
+            told = Counted(about="program:ofrep", since=began, until=now, counts=counts)
+            await node.record(told, by=_BY)
+        began = now
+
+
 async def _keep(node: Node) -> None:
     await define(node)
     keeper = Keeper(node)
     async with asyncio.TaskGroup() as group:
         group.create_task(keeper.listen())
         group.create_task(keeper.keep())
+        group.create_task(tell_counts(node))
 
 
 EFFECTS = (Effect("toggles", _keep),)

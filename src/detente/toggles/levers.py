@@ -9,13 +9,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.facts.toggles import Reset, ScheduleDropped, Scheduled, SwitchedOff
+from detente.facts.toggles import Reset, Scheduled, ScheduleDropped, SwitchedOff
 from detente.kernel.clock import instant
 from detente.kernel.fact import Fact, Subject
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
 from detente.toggles import queries
-from detente.toggles.decisions.definition import Declared, Wanted, read
+from detente.toggles.decisions.definition import CannotBe, Declared, Wanted, read
 from detente.toggles.decisions.standing import Standing, counts, in_words, is_so, put
 
 Reason = Annotated[str, Meta(max_length=500, description="why; the other side reads it too")]
@@ -139,7 +139,7 @@ def _stands(node: Node, about: Subject) -> tuple[Declared, Standing]:
 def _read(toggle: Declared, text: str) -> Wanted:
     try:
         return read(toggle, text)
-    except ValueError as wrong:
+    except CannotBe as wrong:
         raise Refused(f"{wrong}.") from None
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from detente.facts.toggles import Set, SwitchedOn
+from detente.facts.toggles import FlippedBack, GuardPassed, Set, SwitchedOn
 from detente.kernel import spans
 from detente.kernel.clock import Instant, Seconds, later, moment, seconds_between
 from detente.kernel.faces import Handle, Told, levers_of, tell
-from detente.kernel.fact import Subject, Tone, kind
+from detente.kernel.fact import Fact, Subject, Tone, kind
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -309,12 +309,22 @@ def _last_guard(node: Node, toggle: Declared) -> Watch | None:
 def _outcome(node: Node, flip: Flip, guard: Guard) -> tuple[Tone, str]:
     if flip.outcome:
         for recorded in node.ledger.read(after=flip.outcome - 1, until=flip.outcome):
-            return recorded.fact.tone, recorded.fact.says()
+            return recorded.fact.tone, _said(recorded.fact)
     if flip.ended_at is not None:
-        return "plain", "somebody switched it again before the guard's time was over"
+        return "plain", "had not finished when somebody switched it again"
     if node.clock.now() < guarding.ends(flip, guard.for_):
-        return "plain", "is looking; nothing is blamed so far"
-    return "plain", "its time is over"
+        return "plain", "is looking, and blames nothing so far"
+    return "plain", "has looked long enough"
+
+
+def _said(outcome: Fact) -> str:
+    match outcome:
+        case FlippedBack():
+            return f"flipped it back: {outcome.why}"
+        case GuardPassed():
+            return f"let it stay: {outcome.note}"
+        case _:
+            return outcome.says()
 
 
 def _eye(node: Node, watched: Watched, needed: float, start: Instant, end: Instant) -> Eye:

@@ -6,7 +6,6 @@ guard needs what was so before a switch as well as what came after it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from detente.facts.acceptance import Ran
@@ -18,8 +17,8 @@ from detente.facts.toggles import (
     GuardPassed,
     Reset,
     Retired,
-    ScheduleDropped,
     Scheduled,
+    ScheduleDropped,
     Set,
     SwitchedOff,
     SwitchedOn,
@@ -60,8 +59,8 @@ create table toggles_try(
   primary key (source, at)) without rowid;
 create index toggles_try_at on toggles_try(at);
 create table toggles_outcome(
-  about text not null, at integer not null, position integer not null, variant text not null,
-  worked integer not null, failed integer not null,
+  about text not null, at integer not null, until integer not null, position integer not null,
+  variant text not null, worked integer not null, failed integer not null,
   primary key (about, position, variant)) without rowid;
 create index toggles_outcome_at on toggles_outcome(at);
 create table toggles_usage(
@@ -213,8 +212,9 @@ def _fold_counts(rows: Rows, recorded: Recorded, fact: Counted) -> None:
         _fold_usage(rows, recorded, about, variants)
         for variant, usage in variants.items():
             if usage.worked or usage.failed:
-                told = (about, began, recorded.position, variant, usage.worked, usage.failed)
-                rows.execute("insert into toggles_outcome values (?, ?, ?, ?, ?, ?)", told)
+                told = (about, began, recorded.at, recorded.position, variant)
+                counted = (usage.worked, usage.failed)
+                rows.execute(_OUTCOME, (*told, *counted))
     rows.execute("delete from toggles_outcome where at < ?", (recorded.at - KEPT,))
 
 
@@ -230,6 +230,7 @@ def _fold_usage(
         rows.execute(last, (about, recorded.at, recorded.about))
 
 
+_OUTCOME = "insert into toggles_outcome values (?, ?, ?, ?, ?, ?, ?)"
 _ASKED = """
 insert into toggles_usage values (?, ?, ?, ?) on conflict do update set asked = asked + excluded.asked
 """

@@ -138,6 +138,18 @@ def _last_switch(rows: Rows) -> int:
     return 0
 
 
+def take_counts(node: Node) -> dict[str, dict[str, int]]:
+    """How often we answered for programs that ask us each time, since this was asked last."""
+    taken: dict[str, dict[str, int]] = {}
+    there = toggles(node)
+    for name, variant, cell in ruleset(node).handed_out():
+        count, cell[0] = cell[0], 0
+        if count and name in there:
+            variants = taken.setdefault(name, {})
+            variants[variant or ""] = variants.get(variant or "", 0) + count
+    return taken
+
+
 # How they stand
 
 
@@ -268,13 +280,15 @@ _DOWN = {"check": "outage", "test": "test failing", "route": "breaker"}
 def _by_rate(rows: Rows, eye: Subject, flip: Flip, until: Instant) -> Watched:
     noun = eye.partition(":")[0]
     down = spans.overlapping(rows, flip.at, flip.at + 1, kind=_DOWN[noun], about=(eye,))
-    before = _tries(rows, eye, "until <= ?3 and at >= ?2", later(flip.at, -BEFORE), flip.at)
-    since = _tries(rows, eye, "at >= ?2 and at < ?3", flip.at, until)
+    before = _tries(rows, eye, later(flip.at, -BEFORE), flip.at)
+    since = _tries(rows, eye, flip.at, until)
     return guarding.by_rate(eye, before, since, was_down=bool(down))
 
 
-def _tries(rows: Rows, source: Subject, when: str, start: Instant, end: Instant) -> list[Tries]:
-    asked = f"select at, failed, passed from toggles_try where source = ?1 and {when} order by at"
+def _tries(rows: Rows, source: Subject, start: Instant, end: Instant) -> list[Tries]:
+    """What lies wholly between: what straddles a switch says nothing about it."""
+    asked = """select at, failed, passed from toggles_try
+      where source = ? and at >= ? and until <= ? order by at"""
     return [Tries(*row) for row in rows.execute(asked, (source, start, end))]
 
 
@@ -296,7 +310,7 @@ def _sides(rows: Rows, about: Subject, new: str, start: Instant, end: Instant) -
     asked = """select min(at),
         sum(failed * (variant = ?2)), sum(worked * (variant = ?2)),
         sum(failed * (variant <> ?2)), sum(worked * (variant <> ?2))
-      from toggles_outcome where about = ?1 and at >= ?3 and at < ?4
+      from toggles_outcome where about = ?1 and at >= ?3 and until <= ?4
       group by position order by position"""
     return [Sides(*row) for row in rows.execute(asked, (about, new, start, end))]
 

@@ -7,6 +7,7 @@ from detente.kernel.slice import Slice
 from detente.toggles import pages
 from detente.toggles.decisions.definition import mistakes
 from detente.toggles.effects import EFFECTS
+from detente.toggles.endpoints import ENDPOINTS
 from detente.toggles.levers import LEVERS
 from detente.toggles.projection import toggles
 from detente.toggles.settings import Toggles
@@ -22,5 +23,6 @@ card = Slice(
     pages=pages.PAGES,
     panels=pages.PANELS,
     levers=LEVERS,
+    endpoints=ENDPOINTS,
     effects=EFFECTS,
 )

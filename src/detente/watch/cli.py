@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import click
@@ -11,7 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from detente.kernel.clock import lasting, seconds_between
-from detente.kernel.fact import plain
+from detente.kernel.config import section
+from detente.kernel.config.words import hint
+from detente.kernel.fact import Tone, plain
+from detente.kernel.slice import NotFound
 from detente.kernel.terminal.commands import Command, asked, common
 from detente.kernel.terminal.commands import Group as Commands
 from detente.kernel.terminal.show import (
@@ -25,9 +29,11 @@ from detente.kernel.terminal.show import (
 )
 from detente.kernel.terminal.signs import bar, sign, status
 from detente.kernel.terminal.words import Seeing, counted
-from detente.watch.engine.wire import Phase, Probe, Result
-from detente.watch.pages import CheckPage, Group, Overview
-from detente.watch.queries import Seen, Standing
+from detente.watch.engine.measurement import Measurement, measurements
+from detente.watch.engine.wire import Phase, Probe, Result, Verdict
+from detente.watch.pages import CheckPage, Group, Judged, Overview
+from detente.watch.queries import PlaceStanding, Seen, Standing, View
+from detente.watch.settings import Watch
 
 _PHASES: tuple[tuple[Phase, str], ...] = (
     ("dns", "name"),
@@ -57,6 +63,17 @@ def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
     for group in answer.groups:
         yield heading(plain(group.of), group.of.partition(":")[0])
         yield from belonging(group, see)
+    if answer.places:
+        yield heading("Other places that look")
+        yield indented(_places(answer.places, see))
+
+
+def _places(places: list[PlaceStanding], see: Seeing) -> Table:
+    made = table("Place", "How it is", "Reported up to", "Checks", right=["Checks"])
+    for each in places:
+        until = see.when(each.until) if each.until else "never"
+        made.add_row(each.title, status(each.tone, each.says), until, str(each.checks))
+    return made
 
 
 @shows(Group)
@@ -90,6 +107,15 @@ def check(answer: CheckPage, see: Seeing) -> Iterator[RenderableType]:
     it = answer.check
     yield Text.assemble((it.name, "bold"), "  ", status(it.tone, it.state), f"  {it.reason}")
     yield indented(labelled(_about(it, see)))
+    if it.views:
+        yield heading("Seen from")
+        yield indented(_views(it.views, see))
+    if answer.measured:
+        yield heading("Measured", "in the newest run")
+        yield indented(_measured(answer.measured))
+    if answer.judged:
+        yield heading("Whose fault")
+        yield from judged(answer.judged, see)
     if it.outages:
         yield heading("Outages", "the last 24 hours")
         for each in it.outages:
@@ -100,6 +126,30 @@ def check(answer: CheckPage, see: Seeing) -> Iterator[RenderableType]:
     if answer.history:
         yield heading("What happened")
         yield from (told(each, see) for each in answer.history)
+
+
+@shows(Judged)
+def judged(answer: Judged, see: Seeing) -> Iterator[RenderableType]:
+    """The verdict, what speaks for it, and what it rests on."""
+    tone: Tone = "warn" if answer.verdict.going_on else "plain"
+    yield indented(Text.assemble(sign(tone), " ", (answer.words, "bold")))
+    yield from (indented(Text(f"· {each}")) for each in answer.verdict.reasons)
+    yield from (told(each, see) for each in answer.rests_on)
+
+
+def _views(views: tuple[View, ...], see: Seeing) -> Table:
+    made = table("Place", "How it stands", "Last seen")
+    for each in views:
+        seen = see.when(each.last_seen) if each.last_seen else "never"
+        made.add_row(each.title, status(each.tone, each.says), seen)
+    return made
+
+
+def _measured(measured: list[Measurement]) -> Table:
+    made = table("What", "Value", "Warns at", "Critical at", right=["Value"])
+    for each in measured:
+        made.add_row(each.label, str(each), each.warn, each.crit)
+    return made
 
 
 def _about(it: Standing, see: Seeing) -> Iterator[tuple[str, str | Text]]:
@@ -136,13 +186,20 @@ def _length(seconds: float | None) -> str:
 
 # One shot
 
+_TIMEOUT = 5.0
+_VERDICTS: dict[Verdict, tuple[Tone, str]] = {
+    "ok": ("good", "answers"),
+    "warned": ("warn", "answers, and warns"),
+    "failed": ("bad", "does not answer well"),
+    "inconclusive": ("warn", "could not be judged"),
+    "skipped": ("warn", "could not be judged"),
+}
 
-def _try(target: str, *, kind: str | None, timeout: float) -> None:
+
+def _try(target: str, *, kind: str | None, timeout: float | None) -> None:
     from detente.watch.engine.once import probe_once
 
-    kind = kind or ("http" if "://" in target else "tcp")
-    probe = Probe(id="try", kind=kind, target=target, timeout=timeout)  # type: ignore[arg-type]
-    result = probe_once(probe)
+    result = probe_once(_asked_for(target, kind, timeout))
     if asked().json:
         click.echo(msgspec.json.encode(msgspec.structs.asdict(result)).decode())
     else:
@@ -151,29 +208,41 @@ def _try(target: str, *, kind: str | None, timeout: float) -> None:
         click.get_current_context().exit(1)
 
 
+def _asked_for(target: str, kind: str | None, timeout: float | None) -> Probe:
+    """What stands there is an address, or the name of a check in `detente.yaml`."""
+    if "://" in target or ":" in target:
+        kind = kind or ("http" if "://" in target else "tcp")
+        return Probe(id="try", kind=kind, target=target, timeout=timeout or _TIMEOUT)  # type: ignore[arg-type]
+    found = _declared(target)
+    return found if timeout is None else msgspec.structs.replace(found, timeout=timeout)
+
+
+def _declared(name: str) -> Probe:
+    from detente.watch.effects.orders import probe
+
+    watch = section(asked().config, "watch", Watch, environ=os.environ)
+    if name not in watch.checks:
+        raise NotFound(
+            f"No check is called {name} in {asked().config}; {hint(name, watch.checks, 'there are')}."
+        )
+    return probe(name, watch.checks[name], watch)
+
+
 @shows(Result)
 def result(answer: Result, see: Seeing) -> Iterator[RenderableType]:
     """The verdict, then how long each phase took, the longer the longer its bar."""
-    good = answer.verdict == "ok"
-    word = (
-        "answers" if good else "could not be judged" if _untold(answer) else "does not answer well"
-    )
-    yield Text.assemble(
-        sign("good" if good else "warn" if _untold(answer) else "bad"), " ",
-        (f"It {word}", "bold"), f": {_details(answer)}",
-    )  # fmt: skip
+    tone, word = _VERDICTS[answer.verdict]
+    yield Text.assemble(sign(tone), " ", (f"It {word}", "bold"), f": {_details(answer)}")
     yield Text("")
     yield indented(_phases(answer))
+    if answer.measured:
+        yield indented(_measured(list(measurements(answer.measured))))
     if answer.tls_expires:
         left = lasting(seconds_between(see.now, answer.tls_expires))
         yield Text("")
         yield indented(
             Text(f"The certificate is valid until {see.clock(answer.tls_expires)} (for {left}).")
         )
-
-
-def _untold(result: Result) -> bool:
-    return result.verdict in ("inconclusive", "skipped")
 
 
 def _details(result: Result) -> str:
@@ -215,20 +284,21 @@ watch.add_command(
     Command(
         "try",
         params=[
-            click.Argument(["target"], metavar="URL|HOST:PORT"),
+            click.Argument(["target"], metavar="URL|HOST:PORT|CHECK"),
             click.Option(
                 ["--kind"],
                 type=click.Choice(["http", "tcp", "tls"]),
                 help="What to ask.  [default: http for a URL, tcp for host:port]",
             ),
             click.Option(
-                ["--timeout"], type=float, default=5.0, show_default=True, help="Seconds to wait."
+                ["--timeout"], type=float, help="Seconds to wait.  [default: 5, or as declared]"
             ),
             *common(),
         ],
-        help="Make one check right now and show where the time goes. Needs no node.",
+        help="Make one check right now and show where the time goes. Needs no node. A name is that of"
+        " a check in detente.yaml, a plugin's too.",
         example="detente watch try https://cardpay.example/health\n"
-        "detente watch try cardpay.example:443 --kind tls",
+        "detente watch try cardpay.example:443 --kind tls\ndetente watch try disk",
         callback=_try,
     )
 )

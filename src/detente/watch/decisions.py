@@ -279,7 +279,7 @@ def _over_before_heard(name: str, check: Check, of: Subject, news: Iterable[Fact
             until=each.since,
             reason=each.reason,
             environment=check.environment,
-        )  # fmt: skip
+        )
         for each in news
         if isinstance(each, ReachedFrom) and each.lasted
     ]
@@ -342,17 +342,39 @@ def file_sheet(
         name: [(slot, came[name].get(slot)) for slot in sorted({*slots, *came[name]})]
         for name, slots in sorted(expected.items())
     }
-    packed = msgspec.msgpack.encode({"since": since, "until": until, "checks": lines})
-    sheet = SheetFiled(
+    detail = Detail(since=since, until=until, checks=lines)
+    packed = msgspec.msgpack.encode(detail)
+    return summed_up(place, detail, packed), packed
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """Every expected slot of a sheet, with the result of its run if there was one."""
+
+    since: Instant
+    until: Instant
+    checks: dict[str, list[tuple[Instant, Result | None]]]
+
+
+_read_detail = msgspec.msgpack.Decoder(Detail).decode
+
+
+def read_sheet(packed: bytes) -> Detail:
+    """What is attached to a sheet. Raises ValueError if it is something else."""
+    return _read_detail(packed)
+
+
+def summed_up(place: str, detail: Detail, packed: bytes) -> SheetFiled:
+    """The sheet as a fact: a tally of each check."""
+    lines = detail.checks
+    return SheetFiled(
         about=f"place:{place}",
-        since=since,
-        until=until,
+        since=detail.since,
+        until=detail.until,
         sha256=hashlib.sha256(packed).hexdigest(),
         tallies={
             name: _tally([result for _, result in line]) for name, line in lines.items() if line
         },
     )
-    return sheet, packed
 
 
 def _tally(line: Sequence[Result | None]) -> Tally:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import msgspec
 
+from detente.facts.watch import in_words
 from detente.kernel import spans
-from detente.kernel.clock import lasting, later
+from detente.kernel.clock import lasting, later, seconds_between
 from detente.kernel.faces import Told, tell
 from detente.kernel.fact import Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Page, Panel, Sign
 from detente.watch import queries
-from detente.watch.queries import Seen, Standing
+from detente.watch.engine.measurement import Measurement
+from detente.watch.queries import PlaceStanding, Seen, Standing, Verdict
 from detente.watch.settings import Watch
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """Every check, grouped by whom it belongs to."""
+    """Every check, grouped by whom it belongs to, and the places that look for us."""
 
     groups: list[Group]
+    places: list[PlaceStanding] = []
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -35,13 +38,24 @@ class CheckPage(msgspec.Struct, frozen=True):
     check: Standing
     seen: list[Seen]
     history: list[Told]
+    measured: list[Measurement] = []  # by a plugin, in its newest run
+    judged: Judged | None = None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Whose fault an outage is, with what speaks for it and the facts it rests on."""
+
+    words: str
+    verdict: Verdict
+    rests_on: list[Told]
 
 
 def overview(node: Node, _ask: Ask) -> Overview:
     groups: dict[Subject, list[Standing]] = {}
     for each in queries.standings(node):
         groups.setdefault(each.of, []).append(each)
-    return Overview([Group(of, checks) for of, checks in groups.items()])
+    found = [Group(of, checks) for of, checks in groups.items()]
+    return Overview(found, queries.places(node))
 
 
 def one_check(node: Node, ask: Ask) -> CheckPage:
@@ -54,10 +68,25 @@ def _check_page(node: Node, name: str) -> CheckPage:
         raise NotFound(f"no check is called {name}")
     now = node.clock.now()
     history = node.ledger.read(Query(subjects=(f"check:{name}",)), backwards=True, limit=50)
-    seen = queries.seen_between(node.rows, name, later(now, -6 * 3600), now)
+    watch = node.settings(Watch)
+    place = watch.looking_at(check)[0]
+    seen = queries.seen_between(node.rows, name, later(now, -6 * 3600), now, place)
+    standing = queries.standing(node, name, check)
     return CheckPage(
-        queries.standing(node, name, check), seen, [tell(node, each) for each in history]
+        standing,
+        seen,
+        [tell(node, each) for each in history],
+        queries.measured(node, name) if check.kind == "plugin" else [],
+        verdict_panel(node, standing.of) if standing.state == "down" else None,
     )
+
+
+def verdict_panel(node: Node, about: Subject) -> Judged | None:
+    found = queries.present_verdict(node, about)
+    if found is None:
+        return None
+    cited = [each for at in found.cites for each in node.ledger.read(after=at - 1, until=at)]
+    return Judged(in_words(found.fault, found.sure), found, [tell(node, each) for each in cited])
 
 
 def checks_panel(node: Node, about: Subject) -> Group | None:
@@ -72,7 +101,23 @@ def check_panel(node: Node, about: Subject) -> CheckPage | None:
 
 def signs(node: Node) -> list[Sign]:
     """What is down or cannot be judged, and what is known to answer."""
-    return [*_troubles(node), *_flawed(node), *_all_well(node)]
+    return [*_troubles(node), *_silences(node), *_flawed(node), *_all_well(node)]
+
+
+def _silences(node: Node) -> list[Sign]:
+    """Places that should report and do not: what they would have seen is missing."""
+    now = node.clock.now()
+    return [
+        Sign(
+            tone="warn",
+            about=place.about,
+            sentence=f"has been silent for {lasting(seconds_between(place.since, now))}",
+            since=place.since,
+            href="/watch",
+        )
+        for place in queries.places(node)
+        if place.since is not None
+    ]
 
 
 _MANY = 0.2  # of the last hour's runs
@@ -147,10 +192,18 @@ PAGES = (
     ),
 )
 
+_FALLIBLE = ("vendor", "service", "infrastructure", "journey")
+
 PANELS = (
     Panel(
+        title="Whose fault",
+        kinds=_FALLIBLE,
+        answer=verdict_panel,
+        template="watch/verdict.html",
+    ),
+    Panel(
         title="Checks",
-        kinds=("vendor", "service"),
+        kinds=_FALLIBLE,
         answer=checks_panel,
         template="watch/checks.html",
     ),

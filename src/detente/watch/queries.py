@@ -1,4 +1,4 @@
-"""Is it up, since when, and how quickly does it answer?"""
+"""Is it up, since when, how quickly does it answer, as seen from where, and whose fault is it if not?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Literal
 
 import msgspec
 
+from detente.facts.watch import Fault
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant, Seconds, later
 from detente.kernel.fact import Subject, Tone, plain
 from detente.kernel.node import Node
 from detente.kernel.spans import Span
 from detente.kernel.views import Rows
+from detente.watch.decisions import patience, read_sheet, view_of
+from detente.watch.engine.measurement import Measurement, measurements
 from detente.watch.settings import Check, Watch, owner
 
 State = Literal["up", "down", "warning", "cannot tell", "not seen yet"]
@@ -49,6 +52,44 @@ class Flaws(msgspec.Struct, frozen=True):
         return says + (f", never {self.in_a_row} in a row" if self.in_a_row > 1 else "")
 
 
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """How a check stands as one place sees it."""
+
+    place: str
+    title: str
+    tone: Tone
+    says: str
+    since: Instant | None
+    last_seen: Instant | None
+
+
+class PlaceStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How one place is that looks for us."""
+
+    name: str
+    about: Subject
+    title: str
+    tone: Tone
+    says: str
+    since: Instant | None  # silent since
+    until: Instant | None  # what it has reported reaches up to here
+    checks: int
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose fault an outage is, with what speaks for it."""
+
+    about: Subject
+    since: Instant  # of the outage
+    at: Instant  # when it was reached
+    position: int
+    fault: Fault
+    sure: bool
+    reasons: tuple[str, ...]
+    cites: tuple[int, ...]
+    going_on: bool  # the outage
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a check stands now, with its last day."""
 
@@ -71,6 +112,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[tuple[Instant, Instant | None, Tone, str]]  # of the last day's bar
     day_start: Instant
     now: Instant
+    views: tuple[View, ...] = ()  # where several places look, or another than our own
 
 
 _TONES: dict[State, Tone] = {
@@ -120,7 +162,117 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         parts=_parts(outages, gaps),
         day_start=start,
         now=now,
+        views=views(node, name, check),
     )
+
+
+def views(node: Node, name: str, check: Check) -> tuple[View, ...]:
+    """The check as each place sees it; nothing if only our own looks."""
+    watch = node.settings(Watch)
+    looking = watch.looking_at(check)
+    if looking == (watch.place,):
+        return ()
+    return tuple(_view(node, watch, name, check, place) for place in looking)
+
+
+def _view(node: Node, watch: Watch, name: str, check: Check, place: str) -> View:
+    about, now = view_of(name, place), node.clock.now()
+    going = {span.kind: span for span in spans.going_on(node.rows) if span.about == about}
+    latest = last_seen(node.rows, name, place)
+    tone: Tone = "plain"
+    says, since = "has not looked yet", None
+    if missed := going.get("unreached"):
+        tone, says, since = "bad", missed.says, missed.start
+    elif blind := going.get("blind"):
+        tone, says, since = "warn", blind.says, blind.start
+    elif latest and latest.until < later(now, -patience(check, watch.sheet)):
+        tone, says, since = "warn", "nobody there has looked since", latest.until
+    elif latest:
+        tone, says = "good", "answers"
+    return View(
+        place=place, title=place_title(watch, place), tone=tone, says=says, since=since,
+        last_seen=latest.until if latest else None,
+    )  # fmt: skip
+
+
+def place_title(watch: Watch, place: str) -> str:
+    outside = watch.places.get(place)
+    return (outside.title if outside else "") or place
+
+
+def places(node: Node) -> list[PlaceStanding]:
+    """Every other place that looks for us."""
+    watch = node.settings(Watch)
+    silent = {span.about: span for span in spans.going_on(node.rows, "silence")}
+    return [_place(node, watch, name, silent.get(f"place:{name}")) for name in watch.places]
+
+
+def _place(node: Node, watch: Watch, name: str, silence: Span | None) -> PlaceStanding:
+    asked = "select until from watch_place where place = ?"
+    until = next((int(found) for (found,) in node.rows.execute(asked, (name,))), None)
+    if silence is not None:
+        tone, says = "warn", "is silent"
+    elif until is None:
+        tone, says = "plain", "has not reported yet"
+    else:
+        tone, says = "good", "reports"
+    return PlaceStanding(
+        name=name, about=f"place:{name}", title=place_title(watch, name), tone=tone,  # type: ignore[arg-type]
+        says=says, since=silence.start if silence else None, until=until,
+        checks=sum(name in watch.looking_at(check) for check in watch.checks.values()),
+    )  # fmt: skip
+
+
+def reported_until(rows: Rows, place: str) -> Instant:
+    """How far the sheets of that place reach; 0 if there is none."""
+    asked = "select until from watch_place where place = ?"
+    return next((int(until) for (until,) in rows.execute(asked, (place,))), 0)
+
+
+def heard_at(rows: Rows, place: str) -> Instant | None:
+    """When a sheet of that place last came in."""
+    asked = "select at from watch_place where place = ?"
+    return next((int(at) for (at,) in rows.execute(asked, (place,))), None)
+
+
+_VERDICT = """
+select about, since, at, position, fault, sure, reasons, cites from watch_verdict
+where about = ? order by position desc limit 1
+"""
+
+
+def verdict_of(rows: Rows, about: Subject) -> Verdict | None:
+    """What was last said about whose fault it is."""
+    for row in rows.execute(_VERDICT, (about,)):
+        whose, since, at, position, fault, sure, reasons, cites = row
+        return Verdict(
+            about=whose, since=since, at=at, position=position, fault=fault, sure=bool(sure),
+            reasons=msgspec.json.decode(reasons, type=tuple[str, ...]),
+            cites=msgspec.json.decode(cites, type=tuple[int, ...]), going_on=False,
+        )  # fmt: skip
+    return None
+
+
+def present_verdict(node: Node, about: Subject) -> Verdict | None:
+    """The verdict on an outage that goes on or was over less than a day ago."""
+    found = verdict_of(node.rows, about)
+    if found is None or found.at < node.last_day():
+        return None
+    mine = {f"check:{name}" for name in node.catalogue.measures_of(about)}
+    going = spans.going_on(node.rows, "outage")
+    goes_on = any(span.about in mine and span.start <= found.at for span in going)
+    return msgspec.structs.replace(found, going_on=goes_on)
+
+
+def measured(node: Node, name: str) -> list[Measurement]:
+    """What a plugin measured in its newest run."""
+    asked = "select position from watch_seen where name = ? and ok + failed > 0 order by since desc limit 1"
+    for (position,) in node.rows.execute(asked, (name,)):
+        packed = node.ledger.attachment(int(position))
+        runs = read_sheet(packed).checks.get(name, []) if packed else []
+        told = [run for _, run in runs if run is not None and run.measured]
+        return list(measurements(told[-1].measured)) if told else []
+    return []
 
 
 def _parts(
@@ -159,20 +311,22 @@ def _fresh(node: Node, check: Check, latest: Seen, now: Instant) -> bool:
 
 _SEEN = """
 select since, until, expected, ok, failed, inconclusive, skipped, not_run, median, worst, last
-from watch_seen where name = ?
+from watch_seen where name = ?1 and (?2 is null or place = ?2)
 """
 
 
-def last_seen(rows: Rows, name: str) -> Seen | None:
-    """The newest sheet in which a run of the check told something."""
+def last_seen(rows: Rows, name: str, place: str | None = None) -> Seen | None:
+    """The newest sheet (of that place) in which a run of the check told something."""
     asked = f"{_SEEN} and ok + failed > 0 order by since desc limit 1"
-    return next((_seen(row) for row in rows.execute(asked, (name,))), None)
+    return next((_seen(row) for row in rows.execute(asked, (name, place))), None)
 
 
-def seen_between(rows: Rows, name: str, start: Instant, end: Instant) -> list[Seen]:
-    """What the sheets of that time said of the check, oldest first."""
-    asked = f"{_SEEN} and since >= ? and since < ? order by since"
-    return [_seen(row) for row in rows.execute(asked, (name, start, end))]
+def seen_between(
+    rows: Rows, name: str, start: Instant, end: Instant, place: str | None = None
+) -> list[Seen]:
+    """What the sheets of that time (and place) said of the check, oldest first."""
+    asked = f"{_SEEN} and since >= ?3 and since < ?4 order by since"
+    return [_seen(row) for row in rows.execute(asked, (name, place, start, end))]
 
 
 _A_FEW = 0.01  # a network now and then loses a packet

@@ -266,7 +266,7 @@ def _looked_at(check: Check, here: tuple[str, ...], watch: Watch) -> Iterator[Mi
     there = {watch.place: None, **watch.places}
     for index, place in enumerate(check.seen_from):
         if place not in there:
-            yield unknown((*here, "from", index), "place", place, there)  # type: ignore[arg-type]
+            yield unknown((*here, "from", index), "place", place, there)
     if check.agree > len(set(watch.looking_at(check))):
         says = f"only {len(set(watch.looking_at(check)))} look at it, so {check.agree} never agree"
         yield Mistake((*here, "agree"), says)

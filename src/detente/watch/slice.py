@@ -5,7 +5,7 @@ from __future__ import annotations
 from detente.facts import watch as facts
 from detente.kernel.slice import Slice
 from detente.watch import pages
-from detente.watch.effects import EFFECTS
+from detente.watch.effects import EFFECTS, ENDPOINTS
 from detente.watch.projection import seen
 from detente.watch.settings import Watch, measures, mistakes
 
@@ -16,10 +16,11 @@ card = Slice(
     measures=measures,
     mistakes=mistakes,
     projection=seen,
-    spans=(facts.OUTAGE, facts.WARNING, facts.BLIND),
+    spans=(facts.OUTAGE, facts.WARNING, facts.BLIND, facts.UNREACHED, facts.SILENCE),
     signs=pages.signs,
     pages=pages.PAGES,
     panels=pages.PANELS,
+    endpoints=ENDPOINTS,
     effects=EFFECTS,
     commands="detente.watch.cli:watch",
 )

@@ -1,19 +1,29 @@
-"""How do the queue and a call look in a terminal?"""
+"""How do the queue, a call, failures and books look in a terminal?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote, urlencode
 
+import click
+import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from detente.kernel.clock import lasting
 from detente.kernel.fact import Tone, plain
+from detente.kernel.forms import BadForm
+from detente.kernel.terminal.calling import NoNode
+from detente.kernel.terminal.commands import Command, asked, caller, common, print_json
+from detente.kernel.terminal.commands import Group as Commands
 from detente.kernel.terminal.show import (
     amounts,
     heading,
     indented,
     labelled,
+    show,
     shows,
     table,
     told,
@@ -22,7 +32,11 @@ from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import Seeing, counted
 from detente.work.decisions import Call, State
 from detente.work.pages import Books, CallPage, Queue, RouteState
+from detente.work.pages.failing import FailurePage, Failures
+from detente.work.pages.statements import Reconciliation, Reconciliations
 from detente.work.queries import Sum
+from detente.work.queries.drills import Rehearsal
+from detente.work.queries.failures import Failure
 
 _TONES: dict[State, Tone] = {
     "taken": "plain",
@@ -39,6 +53,11 @@ _TONES: dict[State, Tone] = {
 @shows(Queue)
 def queue(answer: Queue, see: Seeing) -> Iterator[RenderableType]:
     """What waits and what it is worth; how the routes do; where the money stands."""
+    for drill in (each for each in answer.drills if each.ended is None):
+        yield Text.assemble(
+            sign("warn"), " ", (f"DRILL on {plain(drill.about)}", "bold"),
+            f" until {see.clock(drill.until)}, nothing is broken: {drill.reason}",
+        )  # fmt: skip
     if answer.waiting:
         yield Text.assemble(
             sign("warn"), " ", (f"{counted(answer.waiting_calls, 'call')} waiting", "bold"),
@@ -48,10 +67,29 @@ def queue(answer: Queue, see: Seeing) -> Iterator[RenderableType]:
         yield indented(_waiting(answer.waiting, see))
     else:
         yield Text.assemble(sign("good"), " ", ("Nothing waits.", "bold"))
-    yield from books(Books(books=answer.books, waiting=[], routes=answer.routes), see)
+    money = Books(books=answer.books, waiting=[], routes=answer.routes, recovered=answer.recovered)
+    yield from books(money, see)
     if answer.done_lately:
         yield heading("Parked and done with lately")
         yield indented(_done(answer.done_lately, see))
+    if any(each.ended is not None for each in answer.drills):
+        yield heading("Drills")
+        yield indented(_drills(answer.drills, see))
+
+
+def _drills(drills: Sequence[Rehearsal], see: Seeing) -> Table:
+    made = table("Route", "Played", "When", "Taken", "Parked", "Charged", "Lost", "", right=["Taken", "Parked", "Charged", "Lost"])  # fmt: skip
+    for each in drills:
+        if each.ended is None:
+            continue
+        caught = "" if each.caught_up is None else f"caught up in {lasting(each.caught_up)}"
+        counts = each.counts
+        made.add_row(
+            plain(each.about), each.how, see.when(each.began), str(counts.taken),
+            str(counts.parked), str(counts.charged), str(counts.lost),
+            caught or f"{counts.waiting} still wait",
+        )  # fmt: skip
+    return made
 
 
 def _at_stake(answer: Queue) -> str:
@@ -95,6 +133,11 @@ def books(answer: Books, see: Seeing) -> Iterator[RenderableType]:
     if answer.books:
         yield heading("Money", "each call in exactly one state")
         yield indented(_sums(answer.books))
+        if answer.recovered.calls:
+            calls = counted(answer.recovered.calls, "charged call")
+            yield indented(
+                Text(f"{calls} recovered, parked first: {amounts(answer.recovered.money)}")
+            )
 
 
 def _routes(routes: Sequence[RouteState]) -> Table:
@@ -146,3 +189,144 @@ def _about(it: Call, see: Seeing) -> Iterator[tuple[str, str | Text]]:
         yield "Next", "as soon as calls go through again" if due else see.when(it.next_at)
     if it.note:
         yield "Note", it.note
+
+
+# -- what broke ----------------------------------------------------------------------------------
+
+_TRENDS: dict[str, tuple[Tone, str]] = {
+    "new": ("bad", "new today"),
+    "rising": ("bad", "gets worse"),
+    "steady": ("warn", "goes on"),
+    "falling": ("warn", "gets less"),
+    "quiet": ("plain", "quiet for a day"),
+}
+
+
+@shows(Failures)
+def failures(answer: Failures, see: Seeing) -> Iterator[RenderableType]:
+    """What broke, what broke last first."""
+    if not answer.failures:
+        yield Text.assemble(sign("good"), " ", ("Nothing broke.", "bold"))
+        return
+    made = table("Failure", "Vendor", "What", "Times", "Last", "Now", right=["Times"])
+    for each in answer.failures:
+        made.add_row(
+            each.id, plain(each.vendor), _what(each), str(each.calls), see.when(each.last),
+            status(*_TRENDS[each.trend]),
+        )  # fmt: skip
+    yield made
+
+
+def _what(it: Failure) -> str:
+    return f"{it.kind}: {it.reason}" + (f" {it.shape}" if it.shape else "")
+
+
+@shows(FailurePage)
+def failure(answer: FailurePage, see: Seeing) -> Iterator[RenderableType]:
+    """One way to break, with what was going on, and what was asked and answered."""
+    it = answer.failure
+    yield Text.assemble(
+        (f"{it.kind} from {plain(it.vendor)}", "bold"), "  ", status(*_TRENDS[it.trend])
+    )
+    yield indented(labelled(_about_failure(it, see)))
+    for each in answer.follows:
+        yield Text(f"First seen {lasting(each.seconds)} after {each.kind} {plain(each.about)}.")
+    if answer.during:
+        yield heading("What was going on then")
+        made = table("What", "Of", "Began", "Failures in it", right=["Failures in it"])
+        for then in answer.during:
+            made.add_row(then.kind, plain(then.about), see.when(then.start), str(then.calls))
+        yield indented(made)
+    for sample in answer.samples:
+        yield heading(f"Call {plain(sample.call)}", f"{sample.asked}, secrets are masked")
+        yield indented(Text(sample.request or "(no longer kept)"))
+        yield indented(Text(sample.answer or "(nothing came back, or it is no longer kept)"))
+
+
+def _about_failure(it: Failure, see: Seeing) -> Iterator[tuple[str, str]]:
+    yield "What", _what(it)
+    yield "Route", it.route
+    yield "Times", str(it.calls)
+    yield "First", see.when(it.first)
+    yield "Last", see.when(it.last)
+
+
+# -- books beside books --------------------------------------------------------------------------
+
+
+@shows(Reconciliations)
+def reconciliations(answer: Reconciliations, see: Seeing) -> Iterator[RenderableType]:
+    """Every time our books were laid beside theirs."""
+    if not answer.reconciliations:
+        yield Text("Nothing was compared yet: detente work reconcile ROUTE FILE")
+        return
+    made = table("Number", "Route", "File", "Matched", "Differences", "When", right=["Matched", "Differences"])  # fmt: skip
+    for each in answer.reconciliations:
+        made.add_row(
+            str(each.position), plain(each.about), each.file, str(each.matched), str(each.wrong),
+            see.when(each.at),
+        )  # fmt: skip
+    yield made
+
+
+@shows(Reconciliation)
+def reconciliation(answer: Reconciliation, see: Seeing) -> Iterator[RenderableType]:
+    """What matched, and every difference with its lines."""
+    wrong = "no difference" if not answer.wrong else counted(answer.wrong, "difference")
+    yield Text.assemble(
+        sign("bad" if answer.wrong else "good"), " ", (f"{answer.file}: {wrong}", "bold"),
+        f", {answer.matched} matched {amounts(answer.worth)}",
+    )  # fmt: skip
+    if answer.differences:
+        made = table("What", "Reference", "Our call", "Ours", "Theirs", "Lines", right=["Ours", "Theirs"])  # fmt: skip
+        for each in answer.differences:
+            here = f"{plain(each.about)} {each.state}" if each.about else ""
+            made.add_row(
+                each.kind, each.reference, here, str(each.ours or ""), str(each.theirs or ""),
+                ", ".join(map(str, each.lines)),
+            )  # fmt: skip
+        yield indented(made)
+
+
+_LONGEST_READ = 120.0  # seconds for a long statement
+
+
+def _reconcile(route: str, file: Path, since: str, until: str) -> None:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadForm(f"{file} cannot be read: {error.strerror}.") from None
+    said = {"file": file.name, "since": since, "until": until}
+    query = urlencode({name: value for name, value in said.items() if value})
+    path = f"/work/reconciliations/{quote(route, safe='')}?{query}"
+    try:
+        body = caller().post(path, content, who=asked().who, patience=_LONGEST_READ)
+    except NoNode as none:
+        raise NoNode(f"{none} Comparing needs one: start it with `detente up`.") from None
+    if asked().json:
+        print_json(body)
+        return
+    show(msgspec.json.decode(body, type=Reconciliation))
+
+
+work = Commands("work")
+work.add_command(
+    Command(
+        "reconcile",
+        params=[
+            click.Argument(["route"], metavar="ROUTE"),
+            click.Argument(["file"], metavar="FILE", type=click.Path(path_type=Path)),
+            click.Option(
+                ["--since"],
+                default="",
+                metavar="DAY",
+                help="Our calls from this day, such as 2026-11-02.",
+            ),
+            click.Option(["--until"], default="", metavar="DAY", help="Our calls to this day."),
+            *common(),
+        ],
+        help="Lay our books beside a CSV of the vendor's and list every difference.",
+        example="detente work reconcile payments cardpay-november.csv",
+        callback=_reconcile,
+    )
+)

@@ -8,6 +8,7 @@ is parked (or held for a person). Only what is safe to repeat is ever repeated b
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -25,10 +26,11 @@ from detente.facts.work import (
     ReplayFailed,
 )
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
-from detente.kernel.fact import Fact
+from detente.kernel.fact import Fact, plain
 from detente.kernel.money import Money, money
 from detente.kernel.spans import Span
 from detente.work.engine import failing
+from detente.work.engine.letter import Said
 from detente.work.settings import MoneyIn, Replay
 
 State = Literal["taken", "parked", "held", "charged", "refused", "settled", "refunded", "lost"]
@@ -261,6 +263,15 @@ def worth(body: bytes, where: MoneyIn | None) -> Money | None:
         return None
 
 
+def said(body: bytes, pointer: str) -> str | None:
+    """What stands at that place of a call's request, as text."""
+    try:
+        found = _pointed(json.loads(body), pointer)
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+    return str(found) if isinstance(found, str | int) else None
+
+
 def _pointed(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) points at. KeyError, IndexError or TypeError if at nothing."""
     for part in pointer.split("/")[1:]:
@@ -268,6 +279,55 @@ def _pointed(document: Any, pointer: str) -> Any:
         counted = isinstance(document, list) and name.isdecimal()  # nothing counts from the end
         document = document[int(name) if counted else name]
     return document
+
+
+# -- failures ------------------------------------------------------------------------------------
+
+Trend = Literal["new", "rising", "steady", "falling", "quiet"]
+
+
+def trend(hours: Sequence[int], *, is_new: bool) -> Trend:
+    """How it goes, from how often it happened in each of the last 24 hours.
+
+    The last six hours are laid beside the six before: half as many again, or half as many, is a
+    change; a handful more or less is none.
+    """
+    lately, before = sum(hours[-6:]), sum(hours[-12:-6])
+    if not sum(hours):
+        return "quiet"
+    if is_new:
+        return "new"
+    if lately >= before * 1.5 and lately - before >= 3:
+        return "rising"
+    if lately <= before * 0.5 and before - lately >= 3:
+        return "falling"
+    return "steady" if lately else "quiet"
+
+
+# -- answers by mail -----------------------------------------------------------------------------
+
+
+def number(call: Call) -> str:
+    """What people and addresses call it by."""
+    return plain(call.about)
+
+
+def lever_for(said: Said) -> tuple[str, dict[str, object]]:
+    """Which lever somebody meant, and what to fill in."""
+    match said.word:
+        case "retry":
+            return "work.retry", {}
+        case "hold":
+            reason = said.note or "asked for by mail"
+            hours = {} if said.seconds is None else {"hours": said.seconds / 3_600}
+            return "work.hold", {"reason": reason, **hours}
+        case "settled":
+            note = said.note or "settled by mail"
+            return "work.settle", {"note": note, "reference": said.reference}
+        case "hand back":
+            return "work.give_up", {"reason": said.note or "handed back by mail"}
+        case "unclear":
+            raise ValueError("what is unclear is not acted upon")
 
 
 # -- drills --------------------------------------------------------------------------------------

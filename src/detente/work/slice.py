@@ -20,5 +20,6 @@ card = Slice(
     pages=pages.PAGES,
     panels=pages.PANELS,
     levers=levers.LEVERS,
+    endpoints=pages.ENDPOINTS,
     effects=EFFECTS,
 )

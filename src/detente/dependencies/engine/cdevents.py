@@ -47,7 +47,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """'shop was deployed (pkg:oci/shop@sha256…)'."""
+        """'shop was deployed (shop 0b31b1c02ff4)'."""
         artifact = f" ({self.artifact})" if self.artifact else ""
         return f"{self.names[-1]} {self.what}{artifact}"
 
@@ -74,7 +74,7 @@ def read(event: Mapping[str, Any]) -> Event:
         what=CHANGES.get((parts[1], parts[2]), "") if parts else "",
         names=_names(_text(subject, "subject.id"), content),
         environment=_said(content.get("environment"), "id"),
-        artifact=_said(content, "artifactId"),
+        artifact=_in_short(_said(content, "artifactId")),
         at=_text(context, "context.timestamp"),
         link=next((uri for uri in (_said(content, "uri"), _said(content, "url")) if uri), ""),
     )
@@ -104,3 +104,9 @@ def _names(subject_id: str, content: Mapping[str, Any]) -> tuple[str, ...]:
     last = re.split(r"[/:]", unquote(subject_id).partition("@")[0].rstrip("/"))[-1]
     told = (subject_id, last, _said(content, "name"))
     return tuple(dict.fromkeys(name for name in told if name))
+
+
+def _in_short(package: str) -> str:
+    """`pkg:oci/shop@sha256%3A0b31b1c02ff458ad` → 'shop 0b31b1c02ff4'."""
+    name, _, version = unquote(package).partition("?")[0].partition("@")
+    return f"{name.rpartition('/')[2]} {version.removeprefix('sha256:')[:12]}".strip()

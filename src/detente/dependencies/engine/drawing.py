@@ -100,8 +100,10 @@ def _rows(
     for band in range(3):
         members = [each for each in drawn if _BANDS[kind(each)] == band]
         depth = _depths(members, edges)
-        for level in range(max(depth.values(), default=-1) + 1):
-            rows.append([each for each in members if depth[each] == level])
+        rows += (
+            [each for each in members if depth[each] == level]
+            for level in range(max(depth.values(), default=-1) + 1)
+        )
     return rows
 
 
@@ -205,4 +207,4 @@ def _tags(needs: Needs, boxes: Mapping[Subject, Box]) -> Iterator[Tag]:
         ]
         said = ", ".join(f"{each.at_least} of {len(set(each.of))}" for each in groups)
         if said:
-            yield Tag(box.x + BOX_WIDTH // 2 + 8, box.y + BOX_HEIGHT + 13, said)
+            yield Tag(box.x + BOX_WIDTH - 4, box.y + BOX_HEIGHT + 14, said)

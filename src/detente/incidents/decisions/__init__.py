@@ -72,6 +72,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
         """What is down because of it: the vendors, services and whatever else its causes are of."""
         return tuple(dict.fromkeys(each.of or self.of for each in self.down))
 
+    @property
+    def touched(self) -> tuple[Subject, ...]:
+        """What has been down because of it at any time."""
+        return tuple(each.of or self.of for each in self.causes if not each.remark)
+
     def knows(self, cause: Subject) -> bool:
         """Is it one of the causes that have not left?"""
         return any(each.cause == cause and each.left is None for each in self.causes)
@@ -166,8 +171,14 @@ FELL_TOGETHER: Seconds = 300.0
 
 
 def felling(of: Subject, going_on: Sequence[Incident], needs: Needs) -> Incident | None:
-    """The incident whose fallen things take this one down too, by the map; the oldest of several."""
-    return next((each for each in going_on if _falls_with(each.fallen, of, needs)), None)
+    """The incident whose fallen things take this one down too, by the map; the oldest of several.
+
+    What it took down before and worked again falls back into it, as long as it is not closed.
+    """
+    return next(
+        (each for each in going_on if of in each.touched or _falls_with(each.fallen, of, needs)),
+        None,
+    )
 
 
 def felled(down: Down, going_on: Sequence[Incident], needs: Needs) -> list[Incident]:
@@ -218,7 +229,7 @@ def closes_at(incident: Incident, closes_after: Seconds) -> Instant | None:
     return None if quiet is None else later(quiet, closes_after)
 
 
-def close_if_quiet(incident: Incident, closes_after: Seconds, now: Instant) -> list[Fact]:
+def close_if_quiet(incident: Incident, closes_after: Seconds, now: Instant) -> list[Closed]:
     """Close it once the quiet time is over."""
     quiet = quiet_since(incident)
     if quiet is None or now < later(quiet, closes_after):

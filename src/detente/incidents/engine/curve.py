@@ -83,6 +83,8 @@ def _highest(points: Sequence[tuple[float, float]], left: float, right: float) -
 def _bands(play: Play, end: Instant) -> tuple[Band, ...]:
     """Only acts that were played; each lasts until the next begins."""
     played = [(index, act) for index, act in enumerate(play.acts) if act.moments]
+    if not played:
+        return ()
     starts = [act.moments[0].at for _, act in played]
     ends = [*starts[1:], max([end, *starts])]
     widths = _widths([act for _, act in played], starts, ends)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from detente.incidents.pages import changed, rooms
+from detente.incidents.pages import changed, retrospective, rooms, story
 from detente.incidents.pages.rooms import listed, room, signs
 
-PAGES = (*rooms.PAGES, changed.PAGE)
+PAGES = (*rooms.PAGES, changed.PAGE, story.PAGE, retrospective.PAGE)
+ENDPOINTS = (retrospective.ENDPOINT,)
 PANELS = rooms.PANELS
 
-__all__ = ["PAGES", "PANELS", "listed", "room", "signs"]
+__all__ = ["ENDPOINTS", "PAGES", "PANELS", "listed", "room", "signs"]

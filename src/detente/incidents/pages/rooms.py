@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from detente.incidents import decisions, queries
-from detente.incidents.decisions import Cause, Incident
+from detente.incidents.decisions import Cause, Incident, afterwards
+from detente.incidents.decisions.afterwards import Action, Retrospective
 from detente.incidents.pages import changed as changes
 from detente.incidents.pages.changed import Changed
-from detente.incidents.queries import Sum, meanwhile
+from detente.incidents.queries import Sum, meanwhile, retrospectives
 from detente.incidents.queries.meanwhile import Line
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
@@ -21,6 +22,15 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 
 _MOST_CHANGES = 3
+_ELSEWHERE = frozenset(
+    f"incidents.{verb}"
+    for verb in (
+        *("open_retrospective", "answer", "answer_from", "close_retrospective"),
+        *("take_on", "drop_action"),
+    )
+)
+"""Levers that stand on the page of the retrospective, and not in the room."""
+
 _AFTERMATH: Seconds = 120.0  # the timeline goes on a little after the end: parked calls go out then
 
 
@@ -167,6 +177,7 @@ def room(node: Node, ask: Ask) -> Room:
         levers=tuple(
             Handle(each.name, each.label, each.explains, each.tone)
             for each in levers_of(node, incident.about)
+            if each.name not in _ELSEWHERE
         ),
         panels=_others(node, incident.about),
         of_panels=_others(node, incident.of),
@@ -195,8 +206,40 @@ def incident_panel(node: Node, about: Subject) -> Brief | None:
 
 
 def signs(node: Node) -> list[Sign]:
-    """Each open incident, about the vendor or service it is of."""
-    return [_sign(node, each) for each in queries.going_on(node.rows)]
+    """Each open incident, about what it is of; and what was promised afterwards and is overdue."""
+    now = node.now()
+    return [
+        *(_sign(node, each) for each in queries.going_on(node.rows)),
+        *(_overdue(node, each) for each in retrospectives.overdue(node.rows, now)),
+        *(_not_done(each) for each in retrospectives.waiting(node.rows) if each.due < now),
+    ]
+
+
+def _overdue(node: Node, retrospective: Retrospective) -> Sign:
+    lacking = len(list(afterwards.lacking(retrospective.answers)))
+    what = "nobody has closed it" if not lacking else f"{lacking} of 4 questions wait for an answer"
+    number = plain(retrospective.about)
+    return Sign(
+        tone="warn",
+        about=retrospective.about,
+        sentence=f"the retrospective of incident {number} is overdue: {what}",
+        since=retrospective.due,
+        href=f"/incidents/{number}/retrospective",
+    )
+
+
+def _not_done(action: Action) -> Sign:
+    return Sign(
+        tone="warn",
+        about=action.about,
+        sentence=(
+            f"an action is overdue: {action.title} (done once"
+            f" {action.closes_on.replace(':', ' ', 1)} is there and has run)"
+        ),
+        since=action.due,
+        held_by=action.owner,
+        href=f"/incidents/{plain(action.about)}/retrospective",
+    )
 
 
 def _sign(node: Node, incident: Incident) -> Sign:

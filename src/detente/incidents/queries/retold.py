@@ -165,14 +165,18 @@ def _calls(ledger: Ledger, incident: Incident) -> Iterator[Moment]:
 def _together(calls: Sequence[Recorded], what: str) -> Iterator[Moment]:
     if not calls:
         return
-    money = [
-        each.fact.money for each in calls if isinstance(getattr(each.fact, "money", None), Money)
-    ]  # type: ignore[attr-defined]
-    worth = " and ".join(map(str, total(money)))
+    worth = " and ".join(map(str, total(_money_in(calls))))
     count = "1 call was" if len(calls) == 1 else f"{len(calls)} calls were"
     says = f"{count} {what}{f', worth {worth}' if worth else ''}."
     cites = tuple(dict.fromkeys((calls[0].position, calls[-1].position)))
     yield Moment(at=calls[-1].at, sort="note", says=says, cites=cites)
+
+
+def _money_in(calls: Iterable[Recorded]) -> Iterator[Money]:
+    for each in calls:
+        money = getattr(each.fact, "money", None)
+        if isinstance(money, Money):
+            yield money
 
 
 def _between(
@@ -196,7 +200,7 @@ def _sentence(title: str, says: str) -> str:
 def _lifted(told: Sequence[Moment], incident: Incident, weighed: Weighed) -> list[Moment]:
     """Each fall and each rise lifts the curve by what it changes of what is down."""
     edges = sorted(
-        {each.since for each in incident.causes}
+        {max(each.since, incident.since) for each in incident.causes}
         | {each.left for each in incident.causes if each.left is not None}
         | ({incident.closed_at} if incident.closed_at is not None else set())
     )
@@ -230,7 +234,7 @@ def _down_at(incident: Incident, at: Instant) -> list[tuple[Subject, Subject]]:
         (each.cause, each.of or incident.of)
         for each in incident.causes
         if not each.remark
-        and each.since <= at
+        and max(each.since, incident.since) <= at
         and (each.left is None or each.left > at)
         and (incident.closed_at is None or at < incident.closed_at)
     ]

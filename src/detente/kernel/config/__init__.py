@@ -7,7 +7,7 @@ Loading is quick when nothing is wrong; the library that explains mistakes is im
 
 from detente.kernel.config.document import Document, Marks
 from detente.kernel.config.errors import ConfigErrors, Located
-from detente.kernel.config.load import load, loads, read
+from detente.kernel.config.load import load, loads, read, section
 from detente.kernel.config.schema import schema
 from detente.kernel.config.values import (
     Address,
@@ -41,4 +41,5 @@ __all__ = [
     "loads",
     "read",
     "schema",
+    "section",
 ]

@@ -60,6 +60,17 @@ def loads(
     return _settle(parse(text, name), settings, environ, None, cross)
 
 
+def section(path: Path, name: str, settings: type[T], *, environ: Mapping[str, str]) -> T:
+    """One section of that file, whatever stands in the others. Raises ConfigErrors."""
+    document = read(path)
+    whole = document.value if isinstance(document.value, dict) else {}
+    try:
+        return fit.fit(whole.get(name) or {}, settings, Shape(settings).info, environ, path.parent)
+    except fit.Unfit:
+        says = "has mistakes in it; `detente config check` tells them"
+        raise ConfigErrors(_located(document, Shape(settings), [Wrong((name,), says)])) from None
+
+
 def read(path: Path) -> Document:
     """The file as it stands, with the place of everything. Raises ConfigErrors if it has no form."""
     document = parse(text_of(path), str(path))

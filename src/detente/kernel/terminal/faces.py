@@ -140,7 +140,7 @@ def subject(answer: SubjectPage, see: Seeing) -> Iterator[RenderableType]:
     holder = next((each.held_by for each in answer.signs if each.held_by), None)
     if holder:
         yield Text(f"  {holder} has it", style="dim")
-    if answer.parts or answer.kind in ("vendor", "service"):
+    if answer.parts or answer.kind in ("vendor", "service", "infrastructure"):
         yield Text.assemble(
             bar(_told(answer.parts), answer.day_starts, answer.at, cells=48), ("  24 hours", "dim")
         )

@@ -46,14 +46,25 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault(name, value)
 
 
-def check(request: web.Request, *, address: str, token: str) -> None:
-    """Raises TurnedAway unless the request may come in."""
+def check(request: web.Request, *, address: str, token: str, admitted: bool | None = None) -> None:
+    """Raises TurnedAway unless the request may come in.
+
+    `admitted`: what an address with a door of its own said; None for all others.
+    """
     if not _answers_to(_name_in(request.host), address):
         raise TurnedAway(
             421,
             f"This node does not answer to the name “{request.host}”. Open it as {address}, or set "
             "`address` in detente.yaml to the address people use.",
         )
+    if admitted is False and not _shows(request, token):
+        raise TurnedAway(
+            403,
+            "The token that came with this is not the one that belongs here. Send the header "
+            "“Authorization: Bearer …” with the right one.",
+        )
+    if admitted is not None:
+        return
     if request.method not in ("GET", "HEAD") and not _may_change(request, address, token):
         raise TurnedAway(
             403,
@@ -81,8 +92,7 @@ def remember(
 
 
 def _may_change(request: web.Request, address: str, token: str) -> bool:
-    shown = request.headers.get("Authorization", "")
-    if token and hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+    if _shows(request, token):
         return True
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None and site != "same-origin":
@@ -90,6 +100,11 @@ def _may_change(request: web.Request, address: str, token: str) -> bool:
     if origin is None:
         return site == "same-origin"
     return urlsplit(origin).netloc in (request.host, urlsplit(address).netloc)
+
+
+def _shows(request: web.Request, token: str) -> bool:
+    shown = request.headers.get("Authorization", "")
+    return bool(token) and hmac.compare_digest(shown.encode(), f"Bearer {token}".encode())
 
 
 def _answers_to(name: str, address: str) -> bool:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from detente.kernel.fact import Fact, Subject, kind
 from detente.kernel.forms import BadForm, fill
+from detente.kernel.ledger import Condition, Conflict, Query
 from detente.kernel.slice import Lever, NotFound, Pull, Refused
 
 if TYPE_CHECKING:
@@ -85,13 +86,25 @@ class Pulling:
             lever.form, {name: said[name] for name in said if name not in ("about", "once")}
         )
         pull = Pull(about=about, by=by, at=self._node.clock.now(), form=form)
+        condition = _unless(lever, about, self._node.views.position)
         facts = lever.decide(self._node, pull)  # it knows best why not, so it is asked first
         if not lever.offered(self._node, about):
             raise Refused(f"“{lever.label}” is not offered for {self._node.title(about)} just now.")
         if not facts:
             return Outcome(about, self._node.ledger.head(), ())
-        receipt = await self._node.record(*facts, by=by, key=key)
+        try:
+            receipt = await self._node.record(*facts, by=by, key=key, condition=condition)
+        except Conflict:
+            raise Refused(
+                f"Somebody was quicker: {self._node.title(about)} changed while this was being"
+                " written down. Look again, and then do it once more if it is still right."
+            ) from None
         return Outcome(about, receipt.last, tuple(map(_happened, facts)), receipt.repeated)
+
+
+def _unless(lever: Lever, about: Subject, known: int) -> Condition | None:
+    """Only if nothing that matters to the decision is newer than what it was decided on."""
+    return Condition(Query(lever.unless, (about,)), known) if lever.unless else None
 
 
 def told_in_short(outcome: Outcome) -> str:

@@ -7,10 +7,11 @@ our own come back as a calm page, or as `{"error": …}`, in plain words.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -62,6 +63,7 @@ def application(
     app.on_response_prepare.append(door.add_headers)
     live = Live(node)
     app.on_shutdown.append(live.close)
+    app.on_shutdown.append(site.let_go)
     app.router.add_get("/live", live.listen)
     for endpoint in (each for card in node.cards for each in card.endpoints):
         app.router.add_route(endpoint.method, endpoint.path, site.to_programs(endpoint))
@@ -119,6 +121,8 @@ class Site:
         self._pulling = pulling
         self._address = address
         self._token = token
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._doors: dict[Any, Callable[[Node, Asked], bool]] = {}
 
     def as_html(self, page: Page) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -136,27 +140,45 @@ class Site:
 
     def to_programs(self, endpoint: Endpoint) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            request[_TO_PROGRAMS] = True
-            asked = Asked(
-                method=request.method,
-                path=dict(request.match_info),
-                query=dict(request.query),
-                headers={name.lower(): value for name, value in request.headers.items()},
-                body=await request.read(),
-                by=door.who(request),
-            )
+            request[_TO_PROGRAMS] = "text/html" not in request.headers.get("Accept", "")
+            largest = endpoint.largest
+            body = request.clone(client_max_size=largest) if largest else request
+            asked = msgspec.structs.replace(_outside(request), body=await body.read())
             answered = await endpoint.answer(self._node, asked)
             headers = {**_FRESH, **answered.headers, "Content-Type": answered.type}
             if answered.stream is None:
                 return web.Response(body=answered.body, status=answered.status, headers=headers)
             response = web.StreamResponse(status=answered.status, headers=headers)
             await response.prepare(request)
-            with suppress(ConnectionError):
+            with suppress(ConnectionError), self._kept_open():
                 async for some in answered.stream:
                     await response.write(some)
             return response
 
+        if endpoint.admits is not None:
+            self._doors[answer] = endpoint.admits
         return answer
+
+    @contextmanager
+    def _kept_open(self) -> Iterator[None]:
+        """Nobody waits for a stream to end, so it is cut when the node stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            yield
+        finally:
+            self._streams.discard(task)
+
+    async def let_go(self, _app: web.Application) -> None:
+        """Whoever still listens hears the line break, and comes back."""
+        for task in [*self._streams]:
+            task.cancel()
+
+    def _admitted(self, request: web.Request) -> bool | None:
+        """What an address with a door of its own says to that; None if it has none."""
+        admits = self._doors.get(request.match_info.handler)
+        return None if admits is None else admits(self._node, _outside(request))
 
     async def pull(self, request: web.Request) -> web.StreamResponse:
         """A lever, pulled from a page or by a program."""
@@ -181,7 +203,12 @@ class Site:
         @web.middleware
         async def guard(request: web.Request, handler: door.Handler) -> web.StreamResponse:
             try:
-                door.check(request, address=self._address, token=self._token)
+                door.check(
+                    request,
+                    address=self._address,
+                    token=self._token,
+                    admitted=self._admitted(request),
+                )
                 return await handler(request)
             except (TurnedAway, NotFound, BadForm, Refused, LedgerError, web.HTTPError) as wrong:
                 return self._wrong(request, _status(wrong), _in_words(request, wrong))
@@ -239,6 +266,17 @@ class Site:
         )
 
 
+def _outside(request: web.Request) -> Asked:
+    """A program's request as far as it can be read before its body."""
+    return Asked(
+        method=request.method,
+        path=dict(request.match_info),
+        query=dict(request.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        by=door.who(request),
+    )
+
+
 # Addresses
 
 
@@ -289,7 +327,7 @@ def _static(file: Path) -> door.Handler:
 
 # Requests and answers
 
-_TO_PROGRAMS = "detente.to_programs"
+_TO_PROGRAMS = web.RequestKey("to_programs", bool)
 _FRESH = {"Cache-Control": "no-store"}
 _OURS = "Something went wrong on our side. The node's log says what; nothing was changed."
 _TITLES = {
@@ -311,7 +349,7 @@ def _ask(request: web.Request) -> Ask:
 def _wants_json(request: web.Request) -> bool:
     accepts = request.headers.get("Accept", "")
     return (
-        request.get(_TO_PROGRAMS, False)
+        _TO_PROGRAMS in request
         or request.path.endswith(".json")
         or request.content_type == "application/json"
         or ("application/json" in accepts and "text/html" not in accepts)

@@ -174,8 +174,9 @@ def _risk_in_words(
     says = f"If it goes wrong, {many} with it ({named}){money}"
     if not central:
         return says
-    points = ", ".join(map(node.title, central))
-    return f"{says}. Careful: {points} is a central point of failure"
+    points = " and ".join(map(node.title, central))
+    are = "is a central point" if len(central) == 1 else "are central points"
+    return f"{says}. Careful: {points} {are} of failure"
 
 
 def meanwhile(

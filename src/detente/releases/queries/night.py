@@ -24,7 +24,7 @@ from detente.facts.work import (
 )
 from detente.kernel.clock import Instant, Seconds, instant, later, moment
 from detente.kernel.faces import signs_of
-from detente.kernel.fact import Recorded, Subject, Tone, plain
+from detente.kernel.fact import Recorded, Subject, Tone, kind, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
 from detente.kernel.node import Node
@@ -218,13 +218,17 @@ def _parked(node: Node, since: Instant, until: Instant) -> tuple[int, tuple[Mone
     return len(parked), worth, len(waiting)
 
 
+_NAMED = ("service", "vendor", "infrastructure", "journey", "check", "route", "promise")
+"""Signs about anything else name it themselves."""
+
+
 def _now(node: Node, at: Instant) -> Iterable[Line]:
     for sign in signs_of(node):
         if sign.tone in ("bad", "warn"):
             yield Line(
                 at=sign.since or at,
                 about=sign.about,
-                title=node.title(sign.about),
+                title=node.title(sign.about) if kind(sign.about) in _NAMED else "",
                 says=sign.sentence,
                 tone=sign.tone,
                 href=sign.href or "",
@@ -242,7 +246,7 @@ def _today(node: Node, zone: str, now: Instant) -> Iterable[Line]:
         yield Line(at=now, about=about, title=node.title(about), says=title)
     for freeze in queries.freezes(node, now, end):
         says = f"the freeze holds until {queries.local(node, freeze.end)}: {freeze.reason}"
-        yield Line(at=freeze.start, about="node:here", title=freeze.title, says=says)
+        yield Line(at=max(now, freeze.start), about="node:here", title=freeze.title, says=says)
 
 
 def _planned(release: Release) -> Line:
@@ -272,9 +276,11 @@ def _headline(
     shipped: tuple[Line, ...], came_back: tuple[Line, ...], broke: tuple[Line, ...]
 ) -> str:
     """The night in one sentence."""
+    back = sum(each.says.startswith("rolled back") for each in came_back)
     parts = [
         _count(len(shipped), "release shipped and stayed", "releases shipped and stayed"),
-        _count(len(came_back), "came back or went no further", "came back or went no further"),
+        _count(back, "came back", "came back"),
+        _count(len(came_back) - back, "went no further", "went no further"),
         _count(len(broke), "incident", "incidents"),
     ]
     told = [each for each in parts if each]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
 from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.fact import Subject
+from detente.kernel.fact import Subject, plain
 from detente.toggles.engine.ruleset import BadDefinition, Ruleset
 from detente.toggles.settings import Guard, Rule, Scalar, Toggle, Toggles, Trait, Value, Who
 
@@ -80,7 +81,7 @@ def _one(
 ) -> Declared:
     raw = toggle.definition or filed
     made = _from_flagd(name, raw) if raw is not None else _from_words(name, toggle, toggles)
-    of = catalogue.find(toggle.for_ or "") or made.of
+    of = catalogue.find(toggle.for_ or plain(made.of) or made.of) or ""
     owned = msgspec.structs.replace(
         made,
         title=toggle.title or made.title,
@@ -107,10 +108,18 @@ def _from_flagd(name: str, raw: Mapping[str, Any]) -> Declared:
         definition=dict(raw),
         owner=str(said.get("owner", "")),
         of=str(said.get("for", "")),
-        remove_by=str(said.get("remove_by", "")),
+        remove_by=_date(said.get("remove_by")),
         on=on,
         off=off,
     )
+
+
+def _date(said: Any) -> str:
+    """Metadata may say anything; only a date is one."""
+    try:
+        return str(date.fromisoformat(str(said)))
+    except ValueError:
+        return ""
 
 
 def _sides(variants: Mapping[str, Any]) -> tuple[str, str]:
@@ -397,7 +406,7 @@ def _in_schedules(
             try:
                 known = _one(name, _without_steps(toggle), toggles, catalogue, filed.get(name))
                 read(known, _word(step.to))
-            except ValueError as wrong:
+            except CannotBe as wrong:
                 yield Mistake((*where, "to"), str(wrong))
 
 
@@ -406,6 +415,10 @@ def _without_steps(toggle: Toggle) -> Toggle:
 
 
 # What somebody wants it put to
+
+
+class CannotBe(Exception):
+    """It cannot be put to that; the message says to what it can."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -420,7 +433,7 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%")
 
 
 def read(toggle: Declared, text: str) -> Wanted:
-    """on, off, 25%, a variant's name or a value. Raises ValueError with a sentence."""
+    """on, off, 25%, a variant's name or a value. Raises CannotBe."""
     text = text.strip()
     if toggle.kind == "switch":
         return _read_switch(text)
@@ -436,14 +449,14 @@ def _read_switch(text: str) -> Wanted:
         return Wanted(percent=0.0)
     share = _SHARE.fullmatch(text)
     if share is None or not 0 < float(share[1]) <= 100:
-        raise ValueError(f"expected on, off or a share from 0.001% to 100%, found {text}")
+        raise CannotBe(f"expected on, off or a share from 0.001% to 100%, found {text}")
     return Wanted(percent=float(share[1]))
 
 
 def _read_variant(toggle: Declared, text: str) -> Wanted:
     variants = toggle.definition.get("variants", {})
     if text not in variants:
-        raise ValueError(f"{toggle.name} has no variant {text}; there are {', '.join(variants)}")
+        raise CannotBe(f"{toggle.name} has no variant {text}; there are {', '.join(variants)}")
     return Wanted(value=variants[text], variant=text)
 
 
@@ -452,15 +465,15 @@ def _read_value(toggle: Declared, text: str) -> Wanted:
     if isinstance(now, str):
         return Wanted(value=text)
     if isinstance(now, bool):
-        raise ValueError("true and false are the values of a switch")
+        raise CannotBe("true and false are the values of a switch")
     try:
         value = json.loads(text)
     except ValueError:
         value = None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise ValueError(f"{toggle.name} takes a number, such as {now}; found {text}")
+        raise CannotBe(f"{toggle.name} takes a number, such as {now}; found {text}")
     if not _within(value, toggle):
-        raise ValueError(f"{toggle.name} goes {_bounds_in_words(toggle)}; found {text}")
+        raise CannotBe(f"{toggle.name} goes {_bounds_in_words(toggle)}; found {text}")
     return Wanted(value=value)
 
 

@@ -222,7 +222,7 @@ def _stays(flip: Flip, watched: Sequence[Watched], guard_for: Seconds) -> GuardP
     return GuardPassed(
         about=flip.about,
         flip=flip.position,
-        lasted=guard_for,
+        lasted=float(guard_for),
         failed=failed,
         of=of,
         e_value=max((each.e_value for each in watched), default=0.0),

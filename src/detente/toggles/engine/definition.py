@@ -7,7 +7,6 @@ answered; `check` reads each rule like its author's editor would, and finds what
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,7 +43,7 @@ class BadDefinition(Exception):
     """A toggle's definition cannot be used: says where, what, and what to write instead."""
 
     def __init__(self, place: str, what: str, remedy: str) -> None:
-        super().__init__(f"{place}: {what}. {remedy}.")
+        super().__init__(f"{place}: {what}. {remedy}" + ("" if remedy.endswith("?") else "."))
         self.place = place
         self.what = what
         self.remedy = remedy
@@ -155,8 +154,10 @@ def _shown(value: Any) -> str:
 
 
 def _instead(said: Any, there: Iterable[str]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(str(said), list(there), n=1)
-    return f"Did you mean “{near[0]}”?"[:-1] + "?" if near else f"There are: {', '.join(there)}"
+    return f"Did you mean “{near[0]}”?" if near else f"There are: {', '.join(there)}"
 
 
 # -- what an author wants to hear ------------------------------------------------------------------

@@ -6,10 +6,10 @@ answer too. Every answer that a toggle can give is made beforehand and only hand
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+import mmh3
 import msgspec
 from msgspec import UNSET
 
@@ -136,7 +136,7 @@ class Ruleset:
         self.document: bytes = msgspec.json.encode(book)
         """As it is handed on to others."""
         canonical = msgspec.json.encode([shared.generation, book], order="deterministic")
-        self.version: str = hashlib.sha256(canonical).hexdigest()[:32]
+        self.version: str = mmh3.hash_bytes(canonical).hex()
         self._toggles: dict[str, Toggle] = {}
         self.rules: dict[str, Rule] = {}
         """Each toggle's rule, for those in a hurry: (context, clock) → Answer."""

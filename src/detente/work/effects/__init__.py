@@ -15,10 +15,11 @@ from detente.kernel.slice import Effect
 from detente.work import queries
 from detente.work.effects.breakers import retired
 from detente.work.effects.desk import Desk
+from detente.work.effects.mailroom import Mailroom, stand
 from detente.work.engine.gateway import Gateway
 from detente.work.settings import Work
 
-__all__ = ["EFFECTS", "Desk"]
+__all__ = ["EFFECTS", "Desk", "Mailroom"]
 
 
 async def _stand(node: Node) -> None:
@@ -58,4 +59,12 @@ def _has_routes(node: Node) -> bool:
     return bool(node.settings(Work).routes or taken_up)
 
 
-EFFECTS = (Effect("gateway", _stand, wanted=_has_routes),)
+def _asks_by_mail(node: Node) -> bool:
+    work = node.settings(Work)
+    return work.mail is not None and bool(work.routes)
+
+
+EFFECTS = (
+    Effect("gateway", _stand, wanted=_has_routes),
+    Effect("queue mail", stand, wanted=_asks_by_mail),
+)

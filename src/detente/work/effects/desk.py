@@ -329,7 +329,7 @@ class Desk:
             self.at_vendor.discard(call.about)
 
     async def _replay(self, route: Route, call: Call, request: Request) -> bool:
-        harmless = _repeatable(route) or self.drills.plays(call.route)
+        harmless = _repeatable(route) or self.drills.plays_dead(call.route)
         before = decisions.before_replay(call, repeatable=harmless)
         await self._write_down(before, call)
         outcome, reply = await self._send(route, call, request)

@@ -76,6 +76,10 @@ class Drills:
         drill = self._on.get(name)
         return drill is not None and drill.until > self.node.now()
 
+    def plays_dead(self, name: str) -> bool:
+        """Does the vendor hear nothing at all of what is sent there now?"""
+        return self.plays(name) and self._on[name].how != "slow"
+
     async def play(self, name: str, route: Route) -> Seconds:
         """How long the vendor may be waited for. Raises Played where it is not asked at all."""
         if not self.plays(name):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from detente.facts.watch import VerdictReached
+from detente.facts.watch import Fault, VerdictReached
 from detente.kernel import spans
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact, Subject, kind
@@ -124,16 +124,17 @@ class Court:
         """What falls because it needs something that is down is as much at fault as that."""
         if kind(about) == "vendor":
             return opinion
-        fallen = self.node.catalogue.needs.falls({each for each in down if each != about})
-        if about not in fallen:
+        needs, others = self.node.catalogue.needs, down.keys() - {about}
+        if about not in {each.node for each in needs.falls(others)}:
             return opinion
-        needed = [each for each in self.node.catalogue.needs.steps(about) if each in down]
-        if not needed:
-            return opinion
+        needed = sorted(
+            (each for each in others if about in needs.needing(each)),
+            key=lambda each: needs.steps(each, about) or 0,
+        )
         told = queries.verdict_of(self.node.rows, needed[0])
         title = self.node.title(needed[0])
-        theirs = "theirs" if kind(needed[0]) == "vendor" else "ours"
-        fault = told.fault if told is not None and told.since == down[needed[0]] else theirs
+        whose: Fault = "theirs" if kind(needed[0]) == "vendor" else "ours"
+        fault = told.fault if told is not None and told.since == down[needed[0]] else whose
         reasons = (f"it needs {title}, which is down", *opinion.reasons)
         return msgspec.structs.replace(opinion, fault=fault, sure=False, reasons=reasons)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 import msgspec
@@ -217,6 +218,39 @@ def counts(rows: Rows, route: str, start: Instant, end: Instant) -> Counts:
     for row in rows.execute(asked, (route, start, end)):
         return Counts(*(int(each or 0) for each in row))
     return Counts()
+
+
+def unasked(rows: Rows, *, parked_before: Instant, limit: int = 1_000) -> list[Call]:
+    """Calls that need people and nobody was asked: held by a machine, or parked too long."""
+    asked = f"""{_COLUMNS} indexed by work_call_asks
+      where state in ('parked', 'held') and asked_at is null
+      and ((state = 'held' and asks) or (state = 'parked' and parked_at <= ?))
+      order by taken_at limit ?"""
+    return _all(rows, asked, (parked_before, limit))
+
+
+def said_by_mail(rows: Rows, message_id: str) -> str | None:
+    """What a mail decided, if it came before."""
+    asked = "select said from work_mail where message_id = ?"
+    return next((str(said) for (said,) in rows.execute(asked, (message_id,))), None)
+
+
+def of_keys(rows: Rows, route: str, keys: Sequence[str]) -> list[Call]:
+    """The calls of the route under these keys."""
+    found = (by_key(rows, route, key) for key in keys)
+    return [each for each in found if each is not None]
+
+
+def charged_between(rows: Rows, route: str, start: Instant, end: Instant) -> list[Call]:
+    """Calls of the route that the vendor accepted in [start, end]."""
+    asked = f"""{_COLUMNS} where route = ? and state = 'charged' and changed_at between ? and ?
+      order by changed_at"""
+    return _all(rows, asked, (route, start, end))
+
+
+def of_route(rows: Rows, route: str) -> list[Call]:
+    """Every call of the route."""
+    return _all(rows, f"{_COLUMNS} where route = ? order by taken_at", (route,))
 
 
 def _one(rows: Rows, asked: str, values: tuple[object, ...]) -> Call | None:

@@ -1,15 +1,12 @@
-"""The queue, a call and the money, as people see them."""
+"""The queue, a call and the money: what stands where."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import msgspec
 
-from detente.kernel import masking, spans
-from detente.kernel.config import SecretMissing
+from detente.kernel import spans
 from detente.kernel.faces import Told, tell
-from detente.kernel.fact import Subject, plain
+from detente.kernel.fact import Subject, Tone, plain
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money, total
 from detente.kernel.network import Reply
@@ -17,8 +14,12 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.work import queries
 from detente.work.decisions import Call, State
+from detente.work.effects import Mailroom
 from detente.work.engine.travel import Request
+from detente.work.pages.masked import masks
 from detente.work.queries import Reason, Sum, Waiting
+from detente.work.queries.drills import Rehearsal, rehearsals
+from detente.work.queries.failures import failures
 from detente.work.settings import Work
 
 
@@ -34,6 +35,10 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: int  # waiting calls of which nobody knows what they are worth
     routes: list[RouteState]
     done_lately: list[Call]
+    recovered: Sum  # of what was charged: what had to wait for it
+    drills: list[Rehearsal]  # the last ones
+    failures: int  # ways to break that were seen in the last 24 hours
+    statements: bool  # may a vendor's book be laid beside ours?
 
 
 class RouteState(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +46,7 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True):
 
     about: Subject
     vendor: Subject
-    state: str  # calls go through, stopped waiting, paused
+    state: str  # calls go through, stopped waiting, paused, in a drill
     tone: str
     reason: str
     waiting: int
@@ -63,6 +68,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     books: list[Sum]
     waiting: list[Call]
     routes: list[RouteState]
+    recovered: Sum
 
 
 def queue(node: Node, _ask: Ask) -> Queue:
@@ -78,6 +84,10 @@ def queue(node: Node, _ask: Ask) -> Queue:
         unpriced=sum(each.unpriced for each in all_waiting),
         routes=[_route_state(node, name) for name in node.settings(Work).routes],
         done_lately=_done_lately(node),
+        recovered=queries.recovered(node.rows),
+        drills=rehearsals(node, limit=5),
+        failures=sum(1 for each in failures(node.rows, node.now()) if sum(each.hours)),
+        statements=any(each.statement for each in node.settings(Work).routes.values()),
     )
 
 
@@ -93,6 +103,8 @@ def _route_state(node: Node, name: str) -> RouteState:
     going = {span.kind: span for span in spans.going_on(node.rows) if span.about == about}
     if not node.running:
         state, tone, reason = "Détente is not running", "plain", "no call is passed on"
+    elif "drill" in going:
+        state, tone, reason = "in a drill", "warn", going["drill"].says
     elif "pause" in going:
         state, tone, reason = "paused", "warn", going["pause"].says
     elif "breaker" in going:
@@ -117,25 +129,14 @@ def _call_page(node: Node, about: Subject) -> CallPage:
     request = msgspec.msgpack.decode(kept, type=Request) if kept else None
     kept_answer = node.ledger.attachment(call.answer) if call.answer else None
     answer = msgspec.msgpack.decode(kept_answer, type=Reply).body if kept_answer else None
-    work = node.settings(Work)
-    secrets = _secrets(work, call.route)
+    mask = masks(node, call.route)
     return CallPage(
         call=call,
         history=[tell(node, each) for each in node.ledger.read(Query(subjects=(about,)))],
-        request=masking.body(request.body, work.masked, secrets) if request else None,
-        headers=masking.headers(request.headers, work.masked, secrets) if request else {},
-        answer=masking.body(answer, work.masked, secrets) if answer else None,
+        request=mask.body(request.body) if request else None,
+        headers=mask.headers(request.headers) if request else {},
+        answer=mask.body(answer) if answer else None,
     )
-
-
-def _secrets(work: Work, route: str) -> list[str]:
-    """Our own keys of that route, in case the vendor says them back to us."""
-    declared = work.routes[route].secret_headers.values() if route in work.routes else ()
-    found = []
-    for secret in declared:
-        with suppress(SecretMissing):  # then nobody could say it back
-            found.append(secret.reveal())
-    return found
 
 
 # -- signs on Now ------------------------------------------------------------------------------
@@ -149,7 +150,45 @@ def signs(node: Node) -> list[Sign]:
         state = _route_state(node, name)
         if state.tone != "good" or name in waiting:
             found.append(_route_sign(node, state, waiting.get(name, Waiting())))
+    found += _drill_signs(node) + _full_signs(node) + _mail_signs(node)
     return [*found, *(_stray_sign(name, waiting[name]) for name in waiting if name not in routes)]
+
+
+def _drill_signs(node: Node) -> list[Sign]:
+    """Loud: whoever looks at anything during a drill must know that it is one."""
+    return [
+        Sign(
+            tone="warn",
+            about=span.about,
+            sentence=f"DRILL: nothing is broken. It {span.says}",
+            since=span.start,
+            href="/work",
+        )
+        for span in spans.going_on(node.rows, "drill")
+    ]
+
+
+def _full_signs(node: Node) -> list[Sign]:
+    most, kept = node.settings(Work).park_at_most, queries.bytes_kept(node.rows)
+    if kept < most * _NEARLY:
+        return []
+    waiting = queries.waiting_by_route(node.rows)
+    fullest = max(waiting, key=lambda name: waiting[name].calls, default="")
+    share = f"{kept / most:.0%} of the room for waiting calls ({most}) is taken"
+    says = f"{share}; where a vendor is away, new calls are turned away when it is full"
+    tone: Tone = "bad" if kept >= most else "warn"
+    return [Sign(tone=tone, about=f"route:{fullest}", sentence=says, href="/work")]
+
+
+_NEARLY = 0.8
+
+
+def _mail_signs(node: Node) -> list[Sign]:
+    room: Mailroom | None = node.part(Mailroom)
+    if room is None or not room.trouble:
+        return []
+    says = f"cannot be asked about the queue by mail: {room.trouble}"
+    return [Sign(tone="warn", about=f"team:{room.mail.to[0]}", sentence=says, href="/work")]
 
 
 def _stray_sign(name: str, waiting: Waiting) -> Sign:
@@ -203,7 +242,8 @@ def books_panel(node: Node, about: Subject) -> Books | None:
         return None
     waiting = queries.waiting(node.rows, vendor=vendor, route=route)
     books = queries.books(node.rows, vendor=vendor, route=route)
-    return Books(books=books, waiting=waiting, routes=routes)
+    recovered = queries.recovered(node.rows, vendor=vendor, route=route)
+    return Books(books=books, waiting=waiting, routes=routes, recovered=recovered)
 
 
 def call_panel(node: Node, about: Subject) -> CallPage:

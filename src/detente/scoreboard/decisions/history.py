@@ -1,0 +1,39 @@
+"""What the score is computed from: the facts of a window, and what was declared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TypeVar
+
+from detente.kernel.catalogue import Catalogue
+from detente.kernel.clock import Instant
+from detente.kernel.fact import Fact, Recorded, Subject
+
+F = TypeVar("F", bound=Fact)
+
+
+class History:
+    """Facts in order, from `start` to `now`; what is asked for is read off them."""
+
+    def __init__(
+        self, facts: Iterable[Recorded], catalogue: Catalogue, start: Instant, now: Instant
+    ) -> None:
+        self.facts = tuple(facts)
+        self.catalogue = catalogue
+        self.start = start
+        self.now = now
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Recorded]]:
+        found: dict[str, list[Recorded]] = defaultdict(list)
+        for each in self.facts:
+            found[each.name].append(each)
+        return found
+
+    def of(self, kind: type[F], about: Subject | None = None) -> Iterator[tuple[Recorded, F]]:
+        """Facts of that kind with where and when they stand, oldest first."""
+        for each in self._by_name.get(kind.name, ()):
+            if isinstance(each.fact, kind) and about in (None, each.about):
+                yield each, each.fact

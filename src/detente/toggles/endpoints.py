@@ -1,0 +1,273 @@
+"""What do other programs ask of toggles, and in which words?
+
+Programs with our own client read the rules (`/toggles/stream`, `/toggles/definitions`) and tell what
+they asked for (`/toggles/counts`). Everybody else asks for answers by OFREP, OpenFeature's protocol,
+version 1. Two kindnesses go beyond it, because clients of today stumble without them: `variant` and
+`errorDetails` are always there, and a toggle with fractions among its values never answers a whole number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, cast
+
+import mmh3
+import msgspec
+
+from detente.facts.toggles import Counted, Usage
+from detente.kernel.clock import Seconds
+from detente.kernel.fact import Recorded
+from detente.kernel.forms import BadForm
+from detente.kernel.node import Node
+from detente.kernel.slice import Answered, Asked, Endpoint
+from detente.toggles import queries
+from detente.toggles.engine.counting import Batch, decoded
+from detente.toggles.engine.ruleset import UNSET, Answer, Ruleset
+
+HEARTBEAT: Seconds = 15.0
+_CLOSE_WHEN_IDLE = 120  # seconds, what the protocol takes for granted
+_STREAM = "text/event-stream"
+_HEARS = ("toggles.*",)
+_EVENTS = "/ofrep/v1/events"
+_LARGEST = 2 * 1024 * 1024  # ten thousand counts
+_NAME = re.compile(r"[\w.@/-]{1,80}")
+
+Context = Mapping[str, Any]
+Said = Callable[[Ruleset], bytes]
+
+
+class _BadContext(Exception):
+    """Not what one can evaluate for; the message says what to send instead."""
+
+    def __init__(self, code: str, says: str) -> None:
+        super().__init__(says)
+        self.code = code
+
+
+class _Request(msgspec.Struct, frozen=True):
+    context: dict[str, Any] = {}
+
+
+# -- OFREP -----------------------------------------------------------------------------------------
+
+
+async def evaluate(node: Node, asked: Asked) -> Answered:
+    """POST /ofrep/v1/evaluate/flags/{key}"""
+    key = asked.path["key"]
+    try:
+        context = _context(asked.body)
+    except _BadContext as bad:
+        wrong = {"key": key, "errorCode": bad.code, "errorDetails": str(bad)}
+        return _json(wrong, status=400)
+    ruleset = queries.ruleset(node)
+    answer = ruleset.evaluate(key, context, now=node.now())
+    answer.handed_out[0] += 1
+    return _json(_told(ruleset, key, answer), status=_status(answer))
+
+
+async def evaluate_all(node: Node, asked: Asked) -> Answered:
+    """POST /ofrep/v1/evaluate/flags"""
+    try:
+        context = _context(asked.body)
+    except _BadContext as bad:
+        return _json({"errorCode": bad.code, "errorDetails": str(bad)}, status=400)
+    ruleset, now = queries.ruleset(node), node.now()
+    answers = [(key, ruleset.evaluate(key, context, now=now)) for key in ruleset.rules]
+    flags = [_told(ruleset, key, answer) for key, answer in answers]
+    body = msgspec.json.encode(
+        {"flags": flags, "metadata": ruleset.metadata, "eventStreams": [_STREAMS]}
+    )
+    tag = _tag(ruleset, asked.body, body)
+    if _knows(asked, tag) and asked.query.get("flagConfigEtag", ruleset.version) == ruleset.version:
+        return Answered(status=304, headers={"ETag": tag})
+    return Answered(body=body, headers={"ETag": tag})
+
+
+_STREAMS = {
+    "type": "sse",
+    "endpoint": {"requestUri": _EVENTS},
+    "inactivityDelaySec": _CLOSE_WHEN_IDLE,
+}
+
+
+def _context(body: bytes) -> Context:
+    try:
+        return msgspec.json.decode(body, type=_Request).context
+    except msgspec.ValidationError as error:
+        says = f'Send {{"context": {{"targetingKey": "…"}}}}: {error}.'
+        raise _BadContext("INVALID_CONTEXT", says) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        says = f'Send JSON such as {{"context": {{"targetingKey": "…"}}}}: {error}.'
+        raise _BadContext("PARSE_ERROR", says) from None
+
+
+def _told(ruleset: Ruleset, key: str, answer: Answer) -> dict[str, Any]:
+    told: dict[str, Any] = {"key": key}
+    if answer.error_code is not None:
+        told["errorCode"] = answer.error_code
+        told["errorDetails"] = answer.error_details
+    else:
+        told |= {"reason": answer.reason, "variant": answer.variant or ""}
+    if answer.error_code is None and answer.value is not UNSET:
+        told["value"] = _of_one_kind(ruleset, key, answer.value)
+    return told | {"metadata": answer.metadata} if answer.metadata else told
+
+
+def _of_one_kind(ruleset: Ruleset, key: str, value: Any) -> Any:
+    """Typed languages want 1.0 and not 1 from a toggle that may also say 0.5."""
+    variants = ruleset.definition(key)["variants"].values()
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if whole and any(isinstance(v, float) for v in variants) else value
+
+
+def _status(answer: Answer) -> int:
+    if answer.error_code is None:
+        return 200
+    return 404 if answer.error_code == "FLAG_NOT_FOUND" else 400
+
+
+def _tag(ruleset: Ruleset, asked: bytes, body: bytes) -> str:
+    """Of what was asked as well as of the rules: the same rules say something else to others."""
+    parts = b"\n".join([ruleset.version.encode(), asked, body])
+    return f'"{mmh3.hash_bytes(parts).hex()}"'
+
+
+def _knows(asked: Asked, tag: str) -> bool:
+    known = asked.headers.get("if-none-match", "")
+    return known.strip() == "*" or tag in [_plain(each) for each in known.split(",")]
+
+
+def _plain(tag: str) -> str:
+    """Weak or strong, and with quotes, which some clients lose."""
+    bare = tag.strip().removeprefix("W/").strip('"')
+    return f'"{bare}"'
+
+
+def _json(told: Any, *, status: int = 200) -> Answered:
+    return Answered(body=msgspec.json.encode(told), status=status)
+
+
+# -- our own client ----------------------------------------------------------------------------------
+
+
+async def definitions(node: Node, asked: Asked) -> Answered:
+    """GET /toggles/definitions"""
+    ruleset = queries.ruleset(node)
+    tag = f'"{ruleset.version}"'
+    if _knows(asked, tag):
+        return Answered(status=304, headers={"ETag": tag})
+    return Answered(body=ruleset.document, headers={"ETag": tag})
+
+
+async def counts(node: Node, asked: Asked) -> Answered:
+    """POST /toggles/counts"""
+    try:
+        batch = decoded(asked.body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadForm(
+            f"These are no counts: {error}; docs/reference/toggles.md shows some."
+        ) from None
+    _check(batch)
+    told = Counted(
+        about=f"program:{batch.program}",
+        since=batch.since,
+        until=batch.until,
+        counts={
+            toggle: {name: Usage(u.asked, u.worked, u.failed) for name, u in variants.items()}
+            for toggle, variants in batch.counts.items()
+        },
+    )
+    await node.record(told, by=f"program:{batch.program}", key=f"toggles.counts:{batch.id}")
+    return Answered(status=204)
+
+
+def _check(batch: Batch) -> None:
+    used = [usage for variants in batch.counts.values() for usage in variants.values()]
+    if not _NAME.fullmatch(batch.program):
+        raise BadForm("“program” names who counted: up to 80 letters, digits, dots and dashes.")
+    if not _NAME.fullmatch(batch.id):
+        raise BadForm("“id” tells this batch from others: up to 80 letters, digits and dashes.")
+    if batch.since > batch.until:
+        raise BadForm("“until” comes after “since”: swap them.")
+    if any(min(usage.asked, usage.worked, usage.failed) < 0 for usage in used):
+        raise BadForm("“counts” holds a number below 0; nothing is asked for less than never.")
+
+
+# -- streams -------------------------------------------------------------------------------------------
+
+
+async def stream(node: Node, asked: Asked) -> Answered:
+    """GET /toggles/stream"""
+    known = asked.headers.get("last-event-id", "")
+    return Answered(type=_STREAM, stream=_changes(node, known, _definitions))
+
+
+async def events(node: Node, asked: Asked) -> Answered:
+    """GET /ofrep/v1/events"""
+    known = asked.headers.get("last-event-id", "") or queries.ruleset(node).version
+    return Answered(type=_STREAM, stream=_changes(node, known, _ask_again))
+
+
+def _definitions(ruleset: Ruleset) -> bytes:
+    return _event("definitions", ruleset.version, ruleset.document)
+
+
+def _ask_again(ruleset: Ruleset) -> bytes:
+    told = {"type": "refetchEvaluation", "etag": ruleset.version}
+    return _event("message", ruleset.version, msgspec.json.encode(told))
+
+
+def _event(kind: str, version: str, said: bytes) -> bytes:
+    return b"event: %s\nid: %s\ndata: %s\n\n" % (kind.encode(), version.encode(), said)
+
+
+async def _changes(node: Node, known: str, said: Said) -> AsyncIterator[bytes]:
+    """The rules where they differ from what is known, then whenever they change."""
+    head = node.ledger.head()
+    ruleset = queries.ruleset(node)
+    yield b"retry: 1000\n\n"
+    yield said(ruleset) if ruleset.version != known else b"event: unchanged\ndata:\n\n"
+    known = ruleset.version
+    async for _ in _moments(node, head):
+        ruleset = queries.ruleset(node)
+        yield said(ruleset) if ruleset.version != known else b": still here\n\n"
+        known = ruleset.version
+
+
+async def _moments(node: Node, after: int) -> AsyncIterator[None]:
+    """Whenever something was switched, and every now and then so that silence means something."""
+    following = cast("AsyncGenerator[list[Recorded], None]", node.follow(_HEARS, after=after))
+    batch = asyncio.ensure_future(anext(following))
+    try:
+        while True:
+            await asyncio.wait({batch}, timeout=HEARTBEAT)
+            if batch.done():
+                batch.result()
+                batch = asyncio.ensure_future(anext(following))
+            yield
+    finally:
+        batch.cancel()
+        await asyncio.gather(batch, return_exceptions=True)
+        await following.aclose()
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/ofrep/v1/evaluate/flags/{key}",
+        "What one toggle answers to the context that is sent (OFREP).",
+        evaluate,
+    ),
+    Endpoint(
+        "POST",
+        "/ofrep/v1/evaluate/flags",
+        "What every toggle answers to the context that is sent (OFREP).",
+        evaluate_all,
+    ),
+    Endpoint("GET", _EVENTS, "Tells when to ask again, as server-sent events (OFREP).", events),
+    Endpoint("GET", "/toggles/definitions", "All toggles with their rules, as flagd has them.", definitions),
+    Endpoint("GET", "/toggles/stream", "The same, again whenever they change.", stream),
+    Endpoint("POST", "/toggles/counts", "Takes what a program asked for, and how it went.", counts, largest=_LARGEST),
+)  # fmt: skip
