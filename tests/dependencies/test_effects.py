@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
+from detente.app import catalogue_of, declared_type
 from detente.dependencies import queries
+from detente.dependencies.effects import EFFECTS
+from detente.dependencies.projection import changes
+from detente.dependencies.settings import Dependencies
+from detente.dependencies.slice import card
 from detente.facts.dependencies import Suspected
-from detente.facts.watch import CameBack, WentDown
+from detente.facts.node import Started
+from detente.facts.watch import OUTAGE, CameBack, WentDown
+from detente.kernel import spans
+from detente.kernel.config import Duration, loads
+from detente.kernel.fact import Fact
+from detente.kernel.ledger import Query
+from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.node import Node
+from detente.kernel.views import Views
 from detente.testing import World, simulate
+from detente.testing.loop import SimulatedLoop
+from detente.testing.world import SimulatedClock, SimulatedNetwork
 
 from .agency import MAP, WATCHED
-
-A_WEEK = 7 * 86_400.0
-MORNING = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
-
-SELDOM = MAP + WATCHED.replace("every: 10s", "every: 1d")
 
 
 def states(world: World) -> dict[str, str]:
@@ -94,50 +107,114 @@ work:
     simulate(story, declared=declared)
 
 
-async def fall(world: World, *checks: str, come_back: bool = True) -> None:
-    """These begin to fail within half a minute, and work again after half an hour."""
-    for check in checks:
-        of = world.node.catalogue.measures[check].of
-        down = WentDown(
-            about=f"check:{check}", of=of, since=world.now, reason="refused", failures=3
+# -- what fell together ----------------------------------------------------------------------------
+
+A_DAY = 86_400.0
+
+
+class Stage:
+    """A node with nothing but dependencies, in simulated time; between two acts it was stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.declared = loads(MAP + WATCHED.replace("db1", "db2"), declared_type())
+        self._began = 0.0
+
+    def play(self, act: Callable[[Node], Awaitable[None]]) -> None:
+        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+            runner.run(self._play(act))
+
+    async def _play(self, act: Callable[[Node], Awaitable[None]]) -> None:
+        await asyncio.sleep(self._began)
+        clock, network = SimulatedClock(), SimulatedNetwork(random.Random(1))
+        ledger = SqliteLedger(self.path, clock=clock, writer="inline")
+        views = Views(":memory:", [spans.projection((OUTAGE,)), changes])
+        views.catch_up(ledger)
+        node = Node(
+            clock=clock,
+            chance=random.Random(1),
+            network=network,
+            ledger=ledger,
+            views=views,
+            catalogue=catalogue_of(self.declared),
+            cards=(card,),
+            declared={"dependencies": Dependencies(fell_together=Duration(60))},
         )
-        await world.node.record(down, by="detente:watch")
-        await world.passes(10)
-    await world.passes(1_800 if come_back else 0)
-    for check in checks if come_back else ():
-        of = world.node.catalogue.measures[check].of
-        back = CameBack(about=f"check:{check}", of=of, since=world.now, lasted=1_800.0)
-        await world.node.record(back, by="detente:watch")
+        effect = asyncio.create_task(EFFECTS[0].run(node))  # type: ignore[arg-type]
+        try:
+            await asyncio.sleep(0.01)
+            await act(node)
+        finally:
+            self._began = asyncio.get_running_loop().time()
+            effect.cancel()
+            with suppress(asyncio.CancelledError):
+                await effect
+            views.close()
+            await ledger.close()
+
+
+async def fall(node: Node, *checks: str) -> None:
+    """These begin to fail within half a minute."""
+    for check in checks:
+        of, since = node.catalogue.measures[check].of, node.clock.now()
+        down = WentDown(about=f"check:{check}", of=of, since=since, reason="refused", failures=3)
+        await node.record(down, by="detente:watch")
+        await asyncio.sleep(10)
+
+
+async def come_back(node: Node, *checks: str) -> None:
+    for check in checks:
+        of, since = node.catalogue.measures[check].of, node.clock.now()
+        back = CameBack(about=f"check:{check}", of=of, since=since, lasted=1.0)
+        await node.record(back, by="detente:watch")
+
+
+def suspected(node: Node) -> list[Fact]:
+    return [each.fact for each in node.ledger.read(Query(names=(Suspected.name,)))]
+
+
+THREE = ("cardpay", "db2", "forms")
+
+
+def test_what_the_map_explains_is_not_suspected(tmp_path: Path) -> None:
+    """Sign-on falls, and with it two that need it."""
+
+    async def act(node: Node) -> None:
+        await node.record(Started(about="node:here", version="1"), by="detente")
+        await asyncio.sleep(2 * A_DAY)
+        await fall(node, "tax", "cas", "forms")
+        await asyncio.sleep(A_DAY)
+        assert suspected(node) == []
+
+    Stage(tmp_path / "ledger.db").play(act)
 
 
 def test_what_falls_together_without_a_declared_reason_is_suspected_once(tmp_path: Path) -> None:
-    """Not by what the map explains, not again after a restart, and not again when it happens again."""
-    three = ("cardpay", "db1", "forms")
+    """When the moment is over, even if the node was stopped in it; and not again when it happens again."""
 
-    async def before(world: World) -> None:
-        await world.passes(A_WEEK)
-        await fall(world, "cas", "tax", "forms")
-        assert not world.facts("dependencies.suspected"), "sign-on explains all of it"
-        await world.passes(A_WEEK)
-        await fall(world, *three, come_back=False)
-        assert not world.facts("dependencies.suspected"), "the moment is not over yet"
+    async def they_fall(node: Node) -> None:
+        await node.record(Started(about="node:here", version="1"), by="detente")
+        await asyncio.sleep(2 * A_DAY)
+        await fall(node, *THREE)
+        assert suspected(node) == [], "the moment is not over yet"
 
-    async def after_a_restart(world: World) -> None:
-        await world.passes(1_800)
-        (found,) = world.facts("dependencies.suspected")
+    async def after_a_restart(node: Node) -> None:
+        await asyncio.sleep(200)
+        (found,) = suspected(node)
         assert isinstance(found, Suspected)
-        assert found.together == ("infrastructure:db1", "service:forms", "vendor:cardpay")
+        assert found.together == ("infrastructure:db2", "service:forms", "vendor:cardpay")
         assert found.chance < 0.001
         assert "may share something undeclared" in found.says()
 
-    async def again(world: World) -> None:
-        await world.passes(7_200)
-        await fall(world, *three[:2])
-        assert len(world.facts("dependencies.suspected")) == 1
-        (kept,) = queries.suspicions(world.node.rows)
-        assert kept.together == ("infrastructure:db1", "service:forms", "vendor:cardpay")
+    async def and_again(node: Node) -> None:
+        await come_back(node, *THREE)
+        await asyncio.sleep(A_DAY)
+        await fall(node, *THREE[:2])
+        await asyncio.sleep(A_DAY)
+        assert len(suspected(node)) == 1
+        (kept,) = queries.suspicions(node.rows)
+        assert kept.together == ("infrastructure:db2", "service:forms", "vendor:cardpay")
 
-    ledger, start = tmp_path / "ledger.db", MORNING + timedelta(days=14, hours=1)
-    simulate(before, declared=SELDOM, ledger=ledger)
-    simulate(after_a_restart, declared=SELDOM, ledger=ledger, start=start)
-    simulate(again, declared=SELDOM, ledger=ledger, start=start + timedelta(hours=1))
+    stage = Stage(tmp_path / "ledger.db")
+    for act in (they_fall, after_a_restart, and_again):
+        stage.play(act)

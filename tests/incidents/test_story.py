@@ -65,22 +65,22 @@ def told(node: Node) -> Story:
 
 
 GOLDEN = {
-    "exposition": ["Vm was made: moved sign-on to a VM."],
+    "exposition": ["Change vm was made: moved sign-on to a VM."],
     "rising action": [
-        "Cas went down: refused.",
+        "Check cas went down: refused.",
         "Incident 1 was opened, 5 s after the failure.",
-        "Portal went down too: refused.",
+        "Check portal went down too: refused.",
         "Ops was told by mail that it began.",
         "Bob has it.",
     ],
     "climax": ["Bob wrote: moved it back"],
     "falling action": [
-        "Cas works again.",
-        "Portal works again.",
-        "Portal went down too: refused.",
-        "Portal works again.",
+        "Check cas works again.",
+        "Check portal works again.",
+        "Check portal went down too: refused.",
+        "Check portal works again.",
     ],
-    "dénouement": ["Incident 1 was closed after 1 min 55 s."],
+    "dénouement": ["Incident 1 was closed after 2 min 15 s."],
 }
 
 

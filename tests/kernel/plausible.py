@@ -19,6 +19,7 @@ _ABOUT = {
     "incidents": ["incident:1", "incident:2"],
     "pager": ["incident:1", "incident:2"],
     "node": ["node:here"],
+    "dependencies": ["change:a", "change:b"],
     "sla": ["promise:uptime"],
 }
 _CALLS = ["call:1", "call:2", "call:3"]
@@ -67,6 +68,10 @@ def _value(name: str, described: Any) -> st.SearchStrategy[Any]:
         optional = isinstance(described, inspect.UnionType)
         return st.none() | _instant if optional else _instant
     match described:
+        case inspect.Metadata(type=inner):
+            return _value("", inner)
+        case inspect.LiteralType(values=values):
+            return st.sampled_from(values)
         case inspect.UnionType(types=types):
             return st.one_of(*(_value("", each) for each in types))
         case inspect.NoneType():

@@ -43,6 +43,7 @@ class Stage:
         }
         self.server = "smtp.example.com:587"
         self.running = True
+        self.pager: Pager | None = None
         self._began = 0.0
 
     def play(self, story: Story) -> None:
@@ -97,7 +98,8 @@ class Stage:
             ),
             cards=(card,),
             declared={
-                "pager": Pager(
+                "pager": self.pager
+                or Pager(
                     mail=Mail(
                         server=Address.read(self.server),
                         sender="Détente <d@example.com>",

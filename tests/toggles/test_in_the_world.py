@@ -51,6 +51,11 @@ async def pull(world: World, lever: str, name: str, *, by: str = "ada", **said: 
     await pulling.pull(f"toggles.{lever}", said, by=by)
 
 
+def facts(world: World, *names: str) -> list[Any]:
+    """What happened so far, by name."""
+    return [*world.facts(*names)]
+
+
 def value(world: World, name: str = "checkout", **context: Any) -> Any:
     return queries.ruleset(world.node).evaluate(name, context, now=world.now).value
 
@@ -66,12 +71,12 @@ def test_a_switch_that_breaks_the_shop_is_flipped_back_once() -> None:
         await world.passes(120)
         world.vendor("shop").errors = 0.8
         await world.passes(1_800)
-        (back,) = world.facts("toggles.flipped_back")
+        (back,) = facts(world, "toggles.flipped_back")
         assert (back.because, back.release) == ("check:shop", "release:41")
         assert "of check shop failed" in back.why
         assert value(world, beta=True) is False
         assert not spans.is_open(world.node.rows, "toggle on", "toggle:checkout")
-        assert not world.facts("toggles.guard_passed")
+        assert not facts(world, "toggles.guard_passed")
         (sign,) = pages.signs(world.node)
         assert sign.about == "toggle:checkout"
 
@@ -86,9 +91,9 @@ def test_an_innocent_switch_stays() -> None:
         await world.passes(3_600)
         await pull(world, "on", "checkout")
         await world.passes(1_500)
-        (passed,) = world.facts("toggles.guard_passed")
+        (passed,) = facts(world, "toggles.guard_passed")
         assert "no more than chance explains" in passed.note
-        assert not world.facts("toggles.flipped_back")
+        assert not facts(world, "toggles.flipped_back")
         assert value(world) is True
 
     simulate(story, declared=DECLARED, seed=3)
@@ -103,8 +108,8 @@ def test_a_shop_that_was_down_already_blames_nobody() -> None:
         await world.passes(120)
         await pull(world, "on", "checkout")
         await world.passes(1_500)
-        assert not world.facts("toggles.flipped_back")
-        (passed,) = world.facts("toggles.guard_passed")
+        assert not facts(world, "toggles.flipped_back")
+        (passed,) = facts(world, "toggles.guard_passed")
         assert "not enough data" in passed.note
 
     simulate(story, declared=DECLARED)
@@ -119,18 +124,18 @@ def test_a_restart_in_between_forgets_nothing(tmp_path: Path) -> None:
         await pull(world, "on", "checkout")
         world.vendor("shop").errors = 0.1
         await world.passes(60)
-        assert not world.facts("toggles.flipped_back")
+        assert not facts(world, "toggles.flipped_back")
 
     async def after(world: World) -> None:
         assert [flip.about for flip, _, _ in queries.under_guard(world.node)] == ["toggle:checkout"]
         world.vendor("shop").errors = 0.9
         await world.passes(600)
-        assert len(world.facts("toggles.flipped_back")) == 1
+        assert len(facts(world, "toggles.flipped_back")) == 1
 
     async def later(world: World) -> None:
         await world.passes(600)
-        assert len(world.facts("toggles.flipped_back", "toggles.guard_passed")) == 1
-        assert len(world.facts("toggles.defined")) == 3
+        assert len(facts(world, "toggles.flipped_back", "toggles.guard_passed")) == 1
+        assert len(facts(world, "toggles.defined")) == 3
 
     simulate(before, declared=DECLARED, ledger=ledger)
     simulate(after, declared=DECLARED, ledger=ledger, start=MORNING.replace(hour=10, minute=5))
@@ -148,7 +153,7 @@ def test_two_guards_at_once_have_one_outcome() -> None:
         keepers = [Keeper(world.node) for _ in range(5)]
         await asyncio.gather(*(each.look() for each in keepers))
         await world.passes(900)
-        assert len(world.facts("toggles.flipped_back", "toggles.guard_passed")) == 1
+        assert len(facts(world, "toggles.flipped_back", "toggles.guard_passed")) == 1
 
     simulate(_with_tests(story), declared=DECLARED)
 
@@ -179,7 +184,7 @@ def test_somebody_switches_off_meanwhile() -> None:
         await pull(world, "off", "checkout", by="grace")
         world.vendor("shop").errors = 1.0
         await world.passes(1_800)
-        assert not world.facts("toggles.flipped_back", "toggles.guard_passed")
+        assert not facts(world, "toggles.flipped_back", "toggles.guard_passed")
         page = pages.one(world.node, Ask({"name": "checkout"}))
         assert page.guard is not None
         assert page.guard.state == "had not finished when somebody switched it again"
@@ -200,7 +205,7 @@ def test_calls_tests_and_promises_are_watched_too() -> None:
         for n in range(20):
             await world.call("pay", {"amount": 1}, key=f"b{n}")
             await world.passes(1)
-        (back,) = world.facts("toggles.flipped_back")
+        (back,) = facts(world, "toggles.flipped_back")
         assert back.because == "route:pay"
         assert "calls on route pay failed" in back.why
 
@@ -213,7 +218,7 @@ def test_calls_tests_and_promises_are_watched_too() -> None:
         )  # fmt: skip
         await world.node.record(broken, by="test")
         await world.passes(5)
-        (back,) = world.facts("toggles.flipped_back")
+        (back,) = facts(world, "toggles.flipped_back")
         assert back.because == "promise:uptime"
 
     simulate(parks, declared=DECLARED)
@@ -235,7 +240,7 @@ def test_programs_tell_of_both_sides() -> None:
                 ),
                 by="program:shop",
             )
-        (back,) = world.facts("toggles.flipped_back")
+        (back,) = facts(world, "toggles.flipped_back")
         assert back.because == "toggle:checkout"
         assert back.why.startswith("with it ")
         asked = queries.asked_for(world.node.rows, "toggle:checkout", world.now)
@@ -257,16 +262,16 @@ def test_what_is_scheduled_is_done_once_even_when_nobody_was_there(tmp_path: Pat
 
     async def before(world: World) -> None:
         await world.passes(3_700)
-        (done,) = world.facts("toggles.switched_on")
+        (done,) = facts(world, "toggles.switched_on")
         assert done.percent == 20
         assert [step.to for step in queries.steps(world.node.rows)] == ["on"]
 
     async def after(world: World) -> None:
         await world.passes(60)
-        assert [each.percent for each in world.facts("toggles.switched_on")] == [20, 100]
+        assert [each.percent for each in facts(world, "toggles.switched_on")] == [20, 100]
         assert not queries.steps(world.node.rows)
         await define(world.node)
-        assert len(world.facts("toggles.scheduled")) == 2
+        assert len(facts(world, "toggles.scheduled")) == 2
 
     simulate(before, declared=RAMP, ledger=ledger)
     simulate(after, declared=RAMP, ledger=ledger, start=NOON)
@@ -283,7 +288,7 @@ def test_a_kill_ends_the_ramp() -> None:
         assert value(world, beta=True) is False
         assert not queries.steps(world.node.rows)
         await world.passes(7_200)
-        assert len(world.facts("toggles.switched_on")) == 1
+        assert len(facts(world, "toggles.switched_on")) == 1
         with pytest.raises(Refused, match="put it back to what is declared"):
             await pull(world, "off", "checkout")
         await pull(world, "reset", "checkout")
@@ -302,8 +307,8 @@ def test_a_step_that_is_not_declared_any_more_is_dropped(tmp_path: Path) -> None
 
     async def dropped(world: World) -> None:
         await world.passes(7_200)
-        assert not world.facts("toggles.switched_on")
-        assert len(world.facts("toggles.schedule_dropped")) == 2
+        assert not facts(world, "toggles.switched_on")
+        assert len(facts(world, "toggles.schedule_dropped")) == 2
 
     simulate(nothing, declared=RAMP, ledger=ledger)
     simulate(dropped, declared=DECLARED, ledger=ledger, start=MORNING.replace(minute=30))
@@ -327,7 +332,7 @@ def test_people_schedule_and_think_again() -> None:
                 await pull(world, "schedule", "checkout", **wrong)
         await world.passes(3_700)
         assert value(world, "timeout") == 900
-        assert not world.facts("toggles.switched_on")
+        assert not facts(world, "toggles.switched_on")
 
     simulate(story, declared=DECLARED)
 
@@ -360,7 +365,7 @@ def test_definitions_are_written_down_once(tmp_path: Path) -> None:
 
     async def start(world: World) -> None:
         await world.passes(1)
-        seen.append([len(world.facts(f"toggles.{name}")) for name in ("defined", "retired")])
+        seen.append([len(facts(world, f"toggles.{name}")) for name in ("defined", "retired")])
 
     seen: list[list[int]] = []
     changed = DECLARED.replace("at_most: 2000", "at_most: 2000, owner: ops")
@@ -377,7 +382,7 @@ def test_changing_the_generation_is_a_fact(tmp_path: Path) -> None:
 
     async def start(world: World) -> None:
         await world.passes(1)
-        generations.append([each.generation for each in world.facts("toggles.defined")])
+        generations.append([each.generation for each in facts(world, "toggles.defined")])
 
     generations: list[list[str]] = []
     second = DECLARED.replace("toggles:\n  toggles:", "toggles:\n  generation: v2\n  toggles:")

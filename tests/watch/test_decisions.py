@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,16 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detente.facts.watch import (
+    AnswerChanged,
     CameBack,
     LostSight,
     RegainedSight,
     Warned,
     WarningPassed,
+    WasDown,
     WentDown,
 )
 from detente.kernel.clock import NS
 from detente.kernel.fact import Fact
-from detente.watch.decisions import Standing, file_sheet, judge
+from detente.watch.decisions import (
+    Answers,
+    Standing,
+    Whole,
+    as_seen_from,
+    file_sheet,
+    judge,
+    notice,
+    put_together,
+)
 from detente.watch.engine.wire import Result
 from detente.watch.settings import Check
 
@@ -216,3 +228,115 @@ def test_a_tally_tells_how_long_answers_took() -> None:
     sheet, _ = file_sheet("here", 0, 11, {"cardpay": [1, 2, 9, 10]}, results)
     tally = sheet.tallies["cardpay"]
     assert (tally.median, tally.worst, tally.last) == (0.2, 0.9, "HTTP 503")
+
+
+# -- warnings of plugins -------------------------------------------------------------------------
+
+WORDS["w"] = "warned"
+PLUGIN = Check(plugin=("check_disk",), falls_after=2, rises_after=2)
+
+
+def names(told: list[tuple[int, Fact]]) -> list[str]:
+    return [fact.name for _, fact in told]
+
+
+def test_a_plugin_that_warns_works_and_wants_a_look() -> None:
+    """Two warnings in a row are told, since the first; two calm answers end it. It was never down."""
+    standing, told = run("owwwoo", PLUGIN)
+    assert names(told) == ["watch.warned", "watch.warning_passed"]
+    warned, passed = (fact for _, fact in told)
+    assert isinstance(warned, Warned)
+    assert isinstance(passed, WarningPassed)
+    assert (warned.since, passed.since) == (slot(2), slot(5))
+    assert not standing.worried
+    assert names(run("wowowo", PLUGIN)[1]) == []
+
+
+def test_a_warning_ends_an_outage() -> None:
+    """What warns answers: it is up again, and the warning is told beside it."""
+    assert names(run("ffww", PLUGIN)[1]) == ["watch.went_down", "watch.came_back", "watch.warned"]
+
+
+def test_a_check_that_only_warns_knows_one_kind_of_trouble() -> None:
+    """There a plugin's warning and its failure are the same."""
+    only = Check(plugin=("check_disk",), falls_after=2, rises_after=1, counts_as="warning")
+    assert names(run("wfo", only)[1]) == ["watch.warned", "watch.warning_passed"]
+
+
+# -- several places ------------------------------------------------------------------------------
+
+
+def together(*said: tuple[str, str], agree: int = 1, late: int = 0) -> list[Fact]:
+    """What the runs of places make, in the order in which the node hears of them."""
+    check = Check(http="http://x", falls_after=2, rises_after=1, agree=agree)  # type: ignore[arg-type]
+    views = {place: Standing() for place, _ in said}
+    number, whole, told = 0, Whole(), []
+    for place, letters in said:
+        for letter in letters:
+            number += 1
+            seen = result(letter, slot(number))
+            views[place], news = judge("cardpay", check, "vendor:cardpay", views[place], seen)
+            news = as_seen_from(place, check, views[place], news)
+            whole, more = put_together(
+                "cardpay", check, "vendor:cardpay", whole, views, news,
+                now=slot(number) + late * NS, sheet=30,
+            )  # fmt: skip
+            told += [*news, *more]
+    return told
+
+
+def test_a_check_is_down_while_as_many_places_as_must_agree_see_it() -> None:
+    """Since the last of them saw it, and until the last but enough of them sees it answer."""
+    one = together(("here", "oo"), ("berlin", "ffo"))
+    assert [fact.name for fact in one] == [
+        "watch.missed_from", "watch.went_down", "watch.reached_from", "watch.came_back",
+    ]  # fmt: skip
+    assert [fact.name for fact in together(("here", "oo"), ("berlin", "ff"), agree=2)] == [
+        "watch.missed_from"
+    ]
+    both = together(("here", "ff"), ("berlin", "ff"), ("here", "o"), agree=2)
+    (down,) = (fact for fact in both if isinstance(fact, WentDown))
+    (back,) = (fact for fact in both if isinstance(fact, CameBack))
+    assert (down.since, back.since) == (slot(3), slot(5))
+
+
+def test_what_was_over_before_it_was_heard_of_is_history() -> None:
+    """It makes one fact with both ends; where two must agree, one place's past makes none."""
+    late = together(("berlin", "ffoo"), late=3600)
+    assert [fact.name for fact in late] == [
+        "watch.missed_from", "watch.reached_from", "watch.was_down",
+    ]  # fmt: skip
+    was = late[-1]
+    assert isinstance(was, WasDown)
+    assert (was.since, was.until, was.reason) == (slot(1), slot(3), "why")
+    agreed = together(("here", "oo"), ("berlin", "ffoo"), agree=2, late=3600)
+    assert not any(isinstance(fact, WasDown) for fact in agreed)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("here", "berlin")), verdicts.map("".join)), max_size=8))
+def test_falls_and_rises_of_a_check_take_turns(said: list[tuple[str, str]]) -> None:
+    """However places disagree, a check never falls twice without rising, nor rises without a fall."""
+    told = [f.name for f in together(*said) if f.name in ("watch.went_down", "watch.came_back")]
+    assert all(one != two for one, two in pairwise(told))
+    assert told[:1] in ([], ["watch.went_down"])
+
+
+# -- somebody else answers -----------------------------------------------------------------------
+
+
+def noticed(*said: str | None) -> list[Fact]:
+    answers, told = Answers(), []
+    for number, each in enumerate(said):
+        answers, facts = notice("check:c", "vendor:c", "address", answers, each, slot(number))
+        told += facts
+    return told
+
+
+def test_another_address_is_told_once_it_has_answered_twice() -> None:
+    """A single odd answer is nothing, and addresses that take turns with known ones join them."""
+    assert noticed("a", "a", "b", "a", "b", "b") == []
+    assert noticed(None, "a", None, "b", "a") == []
+    (changed,) = noticed("a", "b", None, "b", "b", "b")
+    assert isinstance(changed, AnswerChanged)
+    assert (changed.before, changed.after, changed.since) == (("a",), ("b",), slot(1))
+    assert "is at another address: b, before it was a" in changed.says()

@@ -25,6 +25,7 @@ _OWN = {
     "changes": "detente.commands.changes",
     "init": "detente.commands.begin",
     "demo": "detente.commands.begin",
+    "story": "detente.commands.story",
     "agent": "detente.commands.agent",
     "config": "detente.commands.config",
     "ledger": "detente.commands.ledger",

@@ -8,7 +8,8 @@ was measured.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import secrets
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -120,14 +121,17 @@ class Story:
         await asyncio.sleep(seconds * self.tempo)
 
     async def ask(self, path: str) -> Any:
-        """What a page of the node says, as JSON: `/work.json`."""
-        return await self.line.get(f"{self.address}{path}")
+        """What the page at that path says, as JSON."""
+        return await self.line.get(f"{self.address}{path}.json")
 
     async def pull(self, lever: str, about: str, who: str, **form: str) -> int:
         """Somebody presses a button on a page; answers with the HTTP status."""
         await self.line.submit(f"{self.address}/who", {"who": who}, self.address)
-        said: Mapping[str, str] = {"about": about, **form}
-        return await self.line.submit(f"{self.address}/levers/{lever}", said, self.address)
+        said = {"about": about, "once": secrets.token_hex(8), **form}
+        status = await self.line.submit(f"{self.address}/levers/{lever}", said, self.address)
+        if status >= 400:
+            self.teller.line("warn", f"{who} pulled {lever} on {about}, and it was refused")
+        return status
 
     # -- what the audience hears -----------------------------------------------------------------
 

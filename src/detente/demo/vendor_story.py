@@ -181,7 +181,7 @@ class VendorStory(Story):
 
     async def settle_by_hand(self, who: str) -> int:
         """Somebody works the queue: what CardPay refused in the end is paid in another way."""
-        queue = await self.ask("/work.json")
+        queue = await self.ask("/work")
         held = [call for call in queue["waiting"] if call["state"] == "held"]
         for call in held:
             policy = call["key"].removeprefix("portal-")
@@ -192,7 +192,7 @@ class VendorStory(Story):
 
     async def detente_books(self) -> dict[str, int]:
         """Calls by state, as the node's own page says."""
-        answer = await self.ask("/work.json")
+        answer = await self.ask("/work")
         return {each["state"]: each["calls"] for each in answer["books"]}
 
     async def acts(self) -> None:
@@ -337,6 +337,6 @@ def _tell_money(teller: Teller, verdict: Verdict) -> None:
 
 async def _tell_promise(story: VendorStory) -> None:
     """What the sla page says, in one line; it is measured, so it differs from run to run."""
-    answer = await story.line.get(f"{story.address}/sla.json")
+    answer = await story.ask("/sla")
     for promise in answer["promises"]:
         story.teller.row(f"Promise {promise['name']}", promise["budget"])

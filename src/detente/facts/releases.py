@@ -115,7 +115,9 @@ class Began(Fact, frozen=True, kw_only=True):
     commits: int = 0
 
     def says(self) -> str:
-        instead = f" instead of {short(self.before)}" if self.before else ""
+        instead = (
+            f" instead of {short(self.before)}" if self.before not in ("", self.version) else ""
+        )
         return f"began: {short(self.version)}{instead}"
 
 

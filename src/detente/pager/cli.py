@@ -11,6 +11,7 @@ from detente.kernel.terminal.show import drawn, heading, indented, shows, table
 from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import Seeing, called
 from detente.pager.pages import WAYS, Heard, Hearers, Overview, TakePage
+from detente.pager.pages.rota import RotaView
 
 
 @shows(Overview)
@@ -22,6 +23,9 @@ def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
             (f"incident {each.number}: {each.team} could not be told {WAYS[each.channel]}", "bold"),
             f": {each.reason}; tried {each.attempts}×, again {see.when(each.next_at)}",
         )  # fmt: skip
+    for rota in answer.rotas:
+        yield heading(f"On call: {rota.name}", f"{rota.changes}, {rota.timezone}")
+        yield indented(_turns(rota))
     if not answer.anybody:
         yield status("warn", "Nobody would be told: no team in detente.yaml has an address.")
         yield indented(Text(_HOW, style="dim"))
@@ -32,6 +36,14 @@ def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
         yield heading("Told lately")
         for told in answer.told:
             yield from drawn(told, see)
+
+
+def _turns(rota: RotaView) -> RenderableType:
+    made = table("Who", "Team", "From", "Until", whole=["From", "Until"])
+    for turn in rota.turns:
+        who = status("bad", "nobody") if turn.person is None else turn.says
+        made.add_row(who, turn.team, turn.begins_says, turn.ends_says)
+    return made
 
 
 _HOW = """\

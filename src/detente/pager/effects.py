@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from detente.kernel.catalogue import Team
 from detente.kernel.clock import Seconds, seconds_between
 from detente.kernel.fact import Fact
 from detente.kernel.ledger import LedgerError
@@ -24,7 +25,7 @@ from detente.kernel.slice import Effect
 from detente.pager import decisions, queries, wording
 from detente.pager.decisions import Channel, Letter
 from detente.pager.projection import HEARS
-from detente.pager.settings import Pager
+from detente.pager.settings import Pager, Person
 from detente.pager.wording import Setting
 
 log = logging.getLogger(__name__)
@@ -184,8 +185,9 @@ async def _go_round(node: Node) -> None:
 
 def _somebody_hears(node: Node) -> bool:
     mail = node.settings(Pager).mail is not None
-    teams, people = node.catalogue.teams.values(), node.settings(Pager).people.values()
-    return any((each.mail and mail) or each.webhook for each in (*teams, *people))
+    hearers: list[Team | Person] = [*node.catalogue.teams.values()]
+    hearers += node.settings(Pager).people.values()
+    return any((each.mail and mail) or each.webhook for each in hearers)
 
 
 def effects() -> tuple[Effect, ...]:

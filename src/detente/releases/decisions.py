@@ -379,7 +379,9 @@ def inquire(release: Release, runs: str | None) -> Inquired:
     if same_version(runs, release.version):
         return Inquired(verdict="passed", found=f"production already has {short(runs)}")
     if same_version(runs, release.before):
-        return Inquired(verdict="again", found=f"production still has {runs}, so it ships again")
+        return Inquired(
+            verdict="again", found=f"production still has {short(runs)}, so it ships again"
+        )
     neither = f"neither {short(release.version)} nor {short(release.before)}"
     found = f"production has {short(runs) or 'no version'}, {neither}"
     return Inquired(verdict="failed", found=f"{found}, so it goes back")

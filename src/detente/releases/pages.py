@@ -173,7 +173,7 @@ def overview(node: Node, _ask: Ask) -> Calendar:
         running=_briefs(node, queries.in_state(node.rows, "running", "stuck")),
         planned=_briefs(node, queries.in_state(node.rows, "planned")),
         over=_briefs(node, queries.lately(node.rows)),
-        freezes=tuple({each.title: each for each in frozen[::-1] if each.end > now}.values())[::-1],
+        freezes=_next_of_each(frozen, now),
         reviews=tuple(
             msgspec.structs.replace(_brief(node, each), says=f"to be reviewed: {each.review}")
             for each in queries.unreviewed(node.rows)
@@ -181,6 +181,12 @@ def overview(node: Node, _ask: Ask) -> Calendar:
         services=tuple(f"service:{name}" for name in settings.services),
         feed=f"{node.address.rstrip('/')}/releases/calendar.ics",
     )
+
+
+def _next_of_each(frozen: Sequence[Frozen], now: Instant) -> tuple[Frozen, ...]:
+    """Each freeze once, by its next time: a weekly one would fill the page."""
+    coming = {each.title: each for each in reversed(frozen) if each.end > now}
+    return tuple(sorted(coming.values(), key=lambda each: each.start))
 
 
 def _monday(now: Instant, zone: str) -> datetime:

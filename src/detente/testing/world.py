@@ -18,7 +18,7 @@ from detente.app import declared_type, levers_of, mistakes, open_views, put_toge
 from detente.kernel.clock import NS, Instant, Seconds, instant, moment
 from detente.kernel.config import loads
 from detente.kernel.fact import Fact, Recorded, Subject
-from detente.kernel.ledger import Query
+from detente.kernel.ledger import LedgerError, Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import MailServer, NoAnswer, NotReached, Reply, Unwelcome
 from detente.kernel.node import Node
@@ -145,6 +145,7 @@ class Way:
 
     network: SimulatedNetwork
     cut_off: bool = False  # nothing gets out, to the node neither
+    without_node: bool = False  # only the node cannot be reached
     unreachable: set[str] = field(default_factory=set)  # the names of whom it cannot reach
     loses: float = 0.0  # this share of all requests gets nowhere
 
@@ -174,7 +175,7 @@ class _ToNode:
         body: bytes = b"",
         timeout: Seconds = 10.0,
     ) -> Reply:
-        if self._way.cut_off:
+        if self._way.cut_off or self._way.without_node:
             raise NotReached("no connection")
         head, _, last = urlsplit(url).path.rpartition("/")
         path = f"{head}/{{place}}"
@@ -183,7 +184,10 @@ class _ToNode:
         asked = Asked(method=method, path={"place": last}, headers=low, body=body)
         if at.admits and not at.admits(self._node, asked):
             return Reply(403, (), b'{"error": "wrong token"}')
-        answered = await at.answer(self._node, asked)
+        try:
+            answered = await at.answer(self._node, asked)
+        except LedgerError as error:
+            return Reply(503, (), json.dumps({"error": str(error)}).encode())
         if self._way.loses and self._way.network.chance.random() < self._way.loses:
             raise NoAnswer("the connection broke before an answer came")
         return Reply(answered.status, tuple(answered.headers.items()), answered.body)
@@ -287,7 +291,8 @@ class World:
         self.prober = prober
         self.chance = network.chance
         self.ways = {node.declared["watch"].place: prober.way}
-        self._agents: list[asyncio.Task[None]] = []
+        self.agents: dict[str, asyncio.Task[None]] = {}
+        self.spools: list[Spool] = []
 
     @property
     def now(self) -> Instant:
@@ -301,18 +306,29 @@ class World:
         """Start an agent in that place; cancelled, it stops. Its way is in `ways`."""
         way = self.ways.setdefault(place, Way(self.network))
         clock = SimulatedClock(moment(self.now - round(asyncio.get_running_loop().time() * NS)))
+        running = self._look(place, spool, token, way, clock)
+        self.agents[place] = asyncio.create_task(running)
+        return self.agents[place]
+
+    async def _look(
+        self, place: str, folder: Path, token: str, way: Way, clock: SimulatedClock
+    ) -> None:
+        spool = Spool(folder)
+        self.spools.append(spool)
         agent = Agent(
-            node="https://node.test", place=place, token=token, spool=Spool(spool),
+            node="https://node.test", place=place, token=token, spool=spool,
             network=_ToNode(self.node, way), clock=clock,
             prober=lambda: SimulatedProber(way, clock),
         )  # fmt: skip
-        self._agents.append(asyncio.create_task(agent.run()))
-        return self._agents[-1]
+        try:
+            await agent.run()
+        finally:
+            spool.close()
 
     async def stop_agents(self) -> None:
-        for agent in self._agents:
+        for agent in self.agents.values():
             agent.cancel()
-        await asyncio.gather(*self._agents, return_exceptions=True)
+        await asyncio.gather(*self.agents.values(), return_exceptions=True)
 
     async def passes(self, seconds: Seconds) -> None:
         """So much time goes by."""

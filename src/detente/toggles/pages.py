@@ -14,7 +14,7 @@ from detente.facts.toggles import FlippedBack, GuardPassed, Set, SwitchedOn
 from detente.kernel import spans
 from detente.kernel.clock import Instant, Seconds, later, moment, seconds_between
 from detente.kernel.faces import Handle, Told, levers_of, tell
-from detente.kernel.fact import Fact, Subject, Tone, kind
+from detente.kernel.fact import Fact, Subject, Tone, kind, plain
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -148,8 +148,8 @@ def overview(node: Node, _ask: Ask) -> Overview:
     return Overview(toggles=lines(node), told=queries.anybody_tells(node.rows))
 
 
-def lines(node: Node) -> tuple[Line, ...]:
-    """Every toggle; those that want somebody first, then by name."""
+def lines(node: Node, only: Subject | None = None) -> tuple[Line, ...]:
+    """Every toggle, or only that one; those that want somebody first, then by name."""
     standings, known = queries.all_standings(node.rows), queries.known(node.rows)
     steps = {each.about: each for each in reversed(queries.steps(node.rows))}
     guarded = {
@@ -158,6 +158,7 @@ def lines(node: Node) -> tuple[Line, ...]:
     found = [
         _line(node, each, standings.get(each.about, AS_DECLARED), known.get(each.about))
         for each in queries.toggles(node).values()
+        if only in (None, each.about)
     ]
     whole = (
         msgspec.structs.replace(
@@ -218,7 +219,7 @@ def one(node: Node, ask: Ask) -> TogglePage:
     standing = counts(toggle, queries.standing(node.rows, about))
     now = node.clock.now()
     start = max(later(now, -_SHOWN), node.began())
-    line = next(each for each in lines(node) if each.about == about)
+    (line,) = lines(node, about)
     current, declared = _pretty(laid_over(toggle, standing)), _pretty(toggle.definition)
     return TogglePage(
         line=line,
@@ -416,11 +417,11 @@ def _because(answer: Answer) -> str:
 
 def signs(node: Node) -> list[Sign]:
     """What a guard flipped back, and what should have been switched and was not."""
-    now, toggles = node.clock.now(), queries.toggles(node).values()
+    now, toggles = node.clock.now(), queries.toggles(node)
     back = [
-        _flipped_back(each, standing)
-        for each in toggles
-        if (standing := queries.standing(node.rows, each.about)).state == "back"
+        _flipped_back(toggles[plain(about)], standing)
+        for about, standing in queries.all_standings(node.rows).items()
+        if standing.state == "back" and plain(about) in toggles
     ]
     late = [each for each in queries.steps(node.rows) if each.at < later(now, -_OVERDUE)]
     return [*back, *map(_overdue, late)]
@@ -442,7 +443,7 @@ def _overdue(step: Step) -> Sign:
         about=step.about,
         sentence=f"was to be put to {step.to}, and has not been",
         since=step.at,
-        href=f"/toggles/{step.about.partition(':')[2]}",
+        href=f"/toggles/{plain(step.about)}",
     )
 
 

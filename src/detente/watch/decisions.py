@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
@@ -217,14 +217,19 @@ def put_together(
     *,
     now: Instant,
     sheet: float,
+    behind: Collection[str] = (),
 ) -> tuple[Whole, list[Fact]]:
     """What a view's news mean for the check itself.
 
-    Only what places see now makes it fall. Once it is down, a place that has fallen silent counts as
+    Only what places see now makes it fall, and not what one that is `behind` saw long ago. Once it is down, a place that has fallen silent counts as
     it saw things last: only an answer is a recovery.
     """
     oldest = now - round(patience(check, sheet) * NS)
-    fresh = {place: view for place, view in views.items() if view.seen >= oldest and not view.blind}
+    fresh = {
+        place: view
+        for place, view in views.items()
+        if place not in behind and view.seen >= oldest and not view.blind
+    }
     missing = [view for view in (views if whole.down else fresh).values() if view.down]
     answering = [view for view in fresh.values() if not view.down and view.answers]
     if not whole.down:

@@ -117,7 +117,7 @@ def test_a_plugin_gets_nothing_it_was_not_given(monkeypatch: pytest.MonkeyPatch)
 def test_secrets_do_not_come_back_in_its_words() -> None:
     """A plugin that repeats its arguments gives nothing away, however short the secret is."""
     found = ran(
-        "echo \"login tom/$PASSWORD failed with $PIN | try=$PASSWORD=1s\"; exit 2",
+        'echo "login tom/$PASSWORD failed with $PIN | try=$PASSWORD=1s"; exit 2',
         surroundings={"PASSWORD": "open-sesame", "PIN": "4711"},
         secrets=("open-sesame", "4711"),
     )

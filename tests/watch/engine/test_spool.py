@@ -101,7 +101,7 @@ def test_a_sheet_the_disk_has_spoilt_is_set_aside(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     for number in (1, 2):
         spool.put(sheet(number))
-    sorted(tmp_path.glob("*.sheet"))[0].write_bytes(b"\xc1nonsense")
+    min(tmp_path.glob("*.sheet")).write_bytes(b"\xc1nonsense")
     assert [each.since for each in all_of(again(spool))] == [2]
     assert len(list(tmp_path.glob("*.spoilt"))) == 1
 

@@ -117,10 +117,15 @@ def test_something_of_our_own() -> None:
     assert said(WRONG, look("other:mailer answers"), **own) == "ours"
     assert said(SILENT, look("other:mailer answers"), **own) == "ours"
     assert said(SILENT, **own) == "can't tell"
-    assert said(SILENT, look("other:mailer fails"), look("other:shop fails"), **own) == "our network?"
+    assert (
+        said(SILENT, look("other:mailer fails"), look("other:shop fails"), **own) == "our network?"
+    )
     outside = look("it fails", place=BERLIN)
     assert said(look("it answers"), outside, **own) == "our network?"
-    assert said(look("it answers"), outside, *from_berlin("other:mailer fails"), **own) == "our network"
+    assert (
+        said(look("it answers"), outside, *from_berlin("other:mailer fails"), **own)
+        == "our network"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from detente.work.engine.gateway import MAX_REQUEST, Gateway
+from detente.work.engine.gateway import MAX_REQUEST, Gateway, turned_away
 from detente.work.engine.travel import Incoming, Outgoing, end_to_end
 
 
@@ -110,3 +110,27 @@ def test_too_much_is_told_in_our_words() -> None:
     status, says = told(body=b"x" * (MAX_REQUEST + 1))
     assert status == 413
     assert "10 MB" in says
+
+
+@pytest.mark.parametrize(
+    ("host", "only_here", "names", "comes_in"),
+    [
+        ("localhost:3384", True, (), True),
+        ("evil.test", True, (), False),
+        ("evil.test", False, (), True),
+        ("evil.test", False, ("payments.internal",), False),
+        ("Payments.Internal:3384", False, ("payments.internal",), True),
+        ("127.0.0.1:3384", False, ("payments.internal",), True),
+        ("[fd00::1]:3384", False, ("fd00::1",), True),
+        ("payments.internal", True, ("payments.internal",), True),
+    ],
+)
+def test_names_by_which_the_gateway_may_be_called(
+    host: str, only_here: bool, names: tuple[str, ...], comes_in: bool
+) -> None:
+    """Where any are declared, a page that has its own name point here gets nothing."""
+    outgoing = turned_away({"Host": host}, only_here=only_here, names=names)
+    assert (outgoing is None) == comes_in
+    if outgoing is not None and names:
+        assert b"call it as payments.internal" in outgoing.body
+        assert b"gateway_names" in outgoing.body

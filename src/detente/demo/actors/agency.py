@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp import web
 
 from detente.demo.actors import HOST, Door, until_told_to_stop
-from detente.work import Unavailable, guard
+from detente.work import Known, Unavailable, guard
 
 _CAS = "{http://www.yale.edu/tp/cas}"
 
@@ -46,11 +46,16 @@ class SignOn:
         """Where people are sent to sign on."""
         return f"{self._public}/cas/login?service={quote(self._service, safe='')}"
 
-    async def who(self, _session: str, ticket: str) -> str:
-        """The name behind a ticket. Without one, that the server is there and a new one is due."""
-        if not ticket:
+    async def is_there(self) -> bool:
+        """Can people sign on just now?"""
+        try:
             await self._get(f"{self._cas}/alive")
-            raise NotSignedOn
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return True
+
+    async def who(self, _session: str, ticket: str) -> str:
+        """The name behind a ticket."""
         service = quote(self._service, safe="")
         said = await self._get(f"{self._cas}/cas/serviceValidate?service={service}&ticket={ticket}")
         name = Xml.fromstring(said).findtext(f"{_CAS}authenticationSuccess/{_CAS}user")
@@ -71,7 +76,7 @@ class Application:
         self,
         name: str,
         sign_on: SignOn,
-        asks: Callable[[str, str], Awaitable[str]],
+        asks: Callable[[str, str], Awaitable[Known[str]]],
         *,
         lasts: float,
         bridges: float,
@@ -82,8 +87,7 @@ class Application:
         self._lasts = lasts
         self._bridges = bridges
         self._fresh_until: dict[str, float] = {}
-        self._known: dict[str, str] = {}
-        self._how: dict[str, str] = {}
+        self._known: dict[str, Known[str]] = {}
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """For people who are signed on."""
@@ -91,40 +95,54 @@ class Application:
         if time.monotonic() < self._fresh_until.get(session, 0):
             return self._served(session)
         ticket = request.query.get("ticket", "")
+        if not ticket and await self._sign_on.is_there():
+            return self._remembering(session, _to(self._sign_on.page))
         try:
             self._known[session] = await self._asks(session, ticket)
         except NotSignedOn:
-            answer: web.StreamResponse = web.Response(
-                status=302, headers={"Location": self._sign_on.page}
-            )
+            return _to(self._sign_on.page)
         except (Unavailable, aiohttp.ClientError, TimeoutError):
             return web.Response(status=503, text="Sign-on does not answer. Please come back later.")
-        else:
-            self._fresh_until[session] = time.monotonic() + self._lasts
-            self._how[session] = "signed on" if ticket else "known from before"
-            home = web.Response(status=302, headers={"Location": "/"})
-            answer = home if ticket else self._served(session)
+        self._fresh_until[session] = time.monotonic() + self._lasts
+        return self._remembering(session, _to("/") if ticket else self._served(session))
+
+    def _remembering(self, session: str, answer: web.Response) -> web.Response:
         answer.set_cookie(f"session-{self._name}", session, httponly=True, samesite="Lax")
         return answer
 
-    def _served(self, session: str) -> web.StreamResponse:
-        name, how = escape(self._known[session]), self._how[session]
+    def _served(self, session: str) -> web.Response:
+        known = self._known[session]
+        how = "known from before" if known.age else "signed on"
         text = (
-            f"<!doctype html><title>{self._name}</title><h1>{self._name}</h1><p>{name}, {how}.</p>"
+            f"<!doctype html><title>{self._name}</title><h1>{self._name}</h1>"
+            f"<p>{escape(known.value)}, {how}.</p>"
         )
         return web.Response(text=text, content_type="text/html", headers={"X-Sign-On": how})
 
     async def health(self, _request: web.Request) -> web.Response:
         """Can people who are signed on be served?"""
-        try:
-            await self._sign_on.who("", "")
-        except NotSignedOn:
+        if await self._sign_on.is_there():
             return web.Response(text="sign-on answers")
-        except (aiohttp.ClientError, TimeoutError):
-            if self._bridges:
-                return web.Response(text="sign-on is away; people known from before are served")
-            return web.Response(status=503, text="sign-on does not answer")
-        raise AssertionError("nobody is signed on without a ticket")
+        if self._bridges:
+            return web.Response(text="sign-on is away; people known from before are served")
+        return web.Response(status=503, text="sign-on does not answer")
+
+
+def _to(where: str) -> web.Response:
+    return web.Response(status=302, headers={"Location": where})
+
+
+def _as_fresh(
+    who: Callable[[str, str], Awaitable[str]],
+) -> Callable[[str, str], Awaitable[Known[str]]]:
+    """Without a guard every answer is of this moment, or there is none."""
+
+    async def asks(session: str, ticket: str) -> Known[str]:
+        if not ticket:
+            raise TimeoutError
+        return Known(await who(session, ticket), 0.0)
+
+    return asks
 
 
 async def _work(asked: argparse.Namespace) -> None:
@@ -132,7 +150,7 @@ async def _work(asked: argparse.Namespace) -> None:
     async with aiohttp.ClientSession(timeout=timeout) as client:
         service = f"http://{HOST}:{asked.port}/"
         sign_on = SignOn(asked.cas, asked.public or asked.cas, service, client)
-        asks = sign_on.who
+        asks = _as_fresh(sign_on.who)
         if asked.bridges:
             asks = guard(
                 "sign-on",

@@ -13,7 +13,7 @@ from detente.incidents.engine.suspects import Suspect
 from detente.incidents.projection import FELL
 from detente.incidents.queries.meanwhile import position_before
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
-from detente.kernel.fact import Fact, Recorded, Subject, plain
+from detente.kernel.fact import Fact, Recorded, Subject, kind, plain
 from detente.kernel.ledger import Ledger, Query
 from detente.kernel.money import Money, total
 
@@ -61,7 +61,7 @@ def _before(suspects: Iterable[Suspect], incident: Incident, named: Named) -> It
         change = each.change
         yield Moment(
             at=change.at, sort="change", cites=(change.position,),
-            says=_sentence(named(change.about), change.says),
+            says=_sentence(_called(named, change.about), change.says),
         )  # fmt: skip
 
 
@@ -71,18 +71,18 @@ def _fell_and_rose(
     for each in own:
         match each.fact:
             case incidents.Opened() as fact:
-                says = _sentence(named(fact.cause), f"went down: {fact.reason}")
+                says = _sentence(_called(named, fact.cause), f"went down: {fact.reason}")
                 cites = (*_told_by(ledger, fact.cause, each.position), each.position)
                 yield Moment(at=fact.since, sort="failure", says=says, cites=cites)
             case incidents.CauseJoined(remark=False) as fact:
                 at = fact.since or each.at
-                says = _sentence(named(fact.cause), f"went down too: {fact.reason}")
+                says = _sentence(_called(named, fact.cause), f"went down too: {fact.reason}")
                 yield Moment(
                     at=max(at, incident.since), sort="failure", says=says, cites=(each.position,)
                 )
             case incidents.CauseLeft() as fact:
                 says = _sentence(
-                    named(fact.cause), "works again" if not fact.retired else "is gone"
+                    _called(named, fact.cause), "works again" if not fact.retired else "is gone"
                 )
                 yield Moment(
                     at=fact.since or each.at, sort="recovery", says=says, cites=(each.position,)
@@ -135,7 +135,7 @@ def _meanwhile(ledger: Ledger, incident: Incident, named: Named) -> Iterator[Mom
         sort: Sort = "action" if isinstance(each.fact, _DONE) else "notice"
         if sort == "notice" and not _concerns(each, incident):
             continue
-        says = _sentence(named(each.about), each.fact.says())
+        says = _sentence(_called(named, each.about), each.fact.says())
         yield Moment(at=each.at, sort=sort, says=says, cites=(each.position,))
 
 
@@ -189,6 +189,13 @@ def _between(
 
 def _until(incident: Incident) -> Instant | None:
     return None if incident.closed_at is None else later(incident.closed_at, _AFTERWARDS)
+
+
+def _called(named: Named, about: Subject) -> str:
+    """What people call it; with its kind where only its name is known."""
+    title = named(about)
+    known = title not in (plain(about), "") and not title.startswith("…")
+    return title if known else f"{kind(about)} {title}"
 
 
 def _sentence(title: str, says: str) -> str:

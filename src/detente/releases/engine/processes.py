@@ -83,7 +83,9 @@ class Running:
             try:
                 why = await self._wait(process, timeout)
             except asyncio.CancelledError:
-                if not left_alone:
+                if left_alone:
+                    _let_go_of(process)
+                else:
                     await end_group(process)
                 raise
             finally:
@@ -113,6 +115,14 @@ def _start(
         stderr=output,
         start_new_session=True,
     )
+
+
+_left: list[subprocess.Popen[bytes]] = []
+
+
+def _let_go_of(process: subprocess.Popen[bytes]) -> None:
+    """It goes on without us; kept, so that it is no zombie for ever once it has ended."""
+    _left[:] = [each for each in (*_left, process) if each.poll() is None]
 
 
 async def _end_of(process: subprocess.Popen[bytes]) -> int:

@@ -2,12 +2,15 @@
 
 Rules are written out as Python and compiled once, because they are asked far more often than they
 change. What a definition says never becomes code: every text and number in it is handed to the program
-as a named constant, and only words of our own are written out.
+as a named constant, and only words of our own are written out. So rules that differ in their texts and
+numbers only are one program, compiled once, which keeps a thousand of them within the processor's reach.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from detente.toggles.engine import crowds, logic
@@ -51,13 +54,17 @@ _AT_LEAST = {"-": 1, "/": 2, "%": 2, "substr": 2, "in": 2}  # arguments; what is
 _SURE = frozenset(
     ["==", "===", "!=", "!==", "<", "<=", ">", ">=", "!", "!!", "in", "all", "some", "none"]
 )
-_YES_OR_NO = _SURE | {"starts_with", "ends_with", "sem_ver"}  # these may also answer nothing at all
-_WORDS: Mapping[str, Any] = {
+_MAYBE = frozenset(["starts_with", "ends_with", "sem_ver"])  # these may also answer nothing at all
+_ENDS = {"starts_with": "startswith", "ends_with": "endswith"}
+_WORDS: dict[str, Any] = {
     "__builtins__": {},
     "Exception": Exception,
     "any": any,
     "dict": dict,
     "str": str,
+    "type": type,
+    "hashed": crowds.hashed,
+    "place_of": crowds.place_of,
     "share": crowds.share,
     "whole": whole,
     **{
@@ -71,6 +78,14 @@ _WORDS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def _program(source: str) -> Callable[..., Rule]:
+    """Takes the constants and gives the function."""
+    made: dict[str, Any] = {}
+    exec(compile(source, "<toggle>", "exec"), _WORDS, made)
+    return made["make"]  # type: ignore[no-any-return]
+
+
 class Here:
     """Where in a rule we are: `items` counts the lists that it is going through."""
 
@@ -78,7 +93,7 @@ class Here:
         self.items = items
         self.inside_items = items > 0
         self.sees = f"item{items}" if items else "context"
-        self.hands_on = ", ".join(["context", "get", "clock", *_numbered(items)])
+        self.hands_on = ", ".join(["context", "clock", *_numbered(items)])
 
     @property
     def inside(self) -> Here:
@@ -106,32 +121,35 @@ class Compiler:
         self._place = place
         self._evaluators = evaluators
         self._settle = settle
-        self._names: dict[str, Any] = {**_WORDS, "settle": settle, "failed": failed}
+        self._names: dict[str, Any] = {"settle": settle, "failed": failed}
         self._apart: list[str] = []  # parts that became functions of their own
         self._depth = 0
         self._in_shared = False
         second = generation == "v2"
         self._place_at = crowds.place_v2 if second else crowds.place_v3
-        self._place_of = crowds.place_of_v2 if second else crowds.place_of_v3
+        self._person = crowds.letters if second else crowds.written
         self._before = (crowds.before_v2 if second else crowds.before_v3)(toggle)
 
     def compiled(self, rule: Any) -> Rule:
         """The function. Raises BadDefinition where the rule makes no sense at all."""
-        lines = [
-            "def asked(context, clock):",
-            " try:",
-            "  if context.__class__ is not dict:",
-            "   context = dict(context or ())",
-            "  get = context.get",
-            *self._answering(rule, Here(), 2),
-            " except Exception as problem:",
-            "  return failed(problem)",
+        answering = self._answering(rule, Here(), 3)
+        source = [
+            f"def make({', '.join(self._names)}):",
+            *self._apart,
+            " def asked(context, clock):",
+            "  try:",
+            "   if type(context) is not dict:",
+            "    context = dict(context or ())",
+            *answering,
+            "  except Exception as problem:",
+            "   return failed(problem)",
+            " return asked",
         ]
         try:
-            exec(compile("\n".join([*self._apart, *lines]), "<toggle>", "exec"), self._names)
+            made: Rule = _program("\n".join(source))(*self._names.values())
         except (RecursionError, MemoryError, SyntaxError):
             raise self._bad("is too tangled to compile", "Split it into several toggles") from None
-        return self._names["asked"]  # type: ignore[no-any-return]
+        return made
 
     def _bad(self, what: str, remedy: str) -> BadDefinition:
         return BadDefinition(self._place, what, remedy)
@@ -162,13 +180,29 @@ class Compiler:
         if shares is None:
             return None  # weights are known only when asked
         ends = crowds.stretches([weight for _, weight in shares])
-        lines = [f"{' ' * indent}place = {self._where(said, here)}"]
         taken = [(what, end) for (what, weight), end in zip(shares, ends, strict=False) if weight]
-        for what, end in [(None, None), *taken]:
-            reached = "is None" if end is None else f"< {end}"
-            lines.append(f"{' ' * indent}if place {reached}:")
+        lines = self._placing(said, here, indent)
+        for what, end in taken:
+            lines.append(f"{' ' * indent}if place < {self._constant(end)}:")
             lines += self._answering(what, here, indent + 1)
         return lines + self._answering(None, here, indent)
+
+    def _placing(self, said: Sequence[Any], here: Here, indent: int) -> list[str]:
+        """Lines that find the place, or answer for those who have none."""
+        nobody, margin = self._answering(None, here, indent + 1), " " * indent
+        if said and not isinstance(said[0], list):
+            return [
+                f"{margin}place = {self._where(said, here)}",
+                f"{margin}if place is None:",
+                *nobody,
+            ]
+        before = f"{self._constant(self._before)} + {self._constant(self._person)}[person]"
+        return [
+            f"{margin}person = context.get({self._constant('targetingKey')})",
+            f"{margin}if type(person) is not str or not person:",
+            *nobody,
+            f"{margin}place = hashed({before}, 0, False)",
+        ]
 
     _blocks: Mapping[str | None, Callable[..., list[str] | None]] = {
         "if": _answer_if,
@@ -182,11 +216,22 @@ class Compiler:
         name = _operator(rule)
         if name in ("and", "or"):
             return self._deeper(rule, here, self._joined)
-        if name in ("!", "!!") or name in _YES_OR_NO:
+        if name in _SURE:
             return self._value(rule, here)
         if name == "$ref":
             return self._shared(_arguments(rule), lambda shared: self._condition(shared, here))
+        if name in _ENDS and (quick := self._quick_end(_ENDS[name], _arguments(rule), here)):
+            return quick
+        if name in _MAYBE:
+            return self._value(rule, here)
         return f"truthy({self._value(rule, here)})"
+
+    def _quick_end(self, how: str, said: Sequence[Any], here: Here) -> str | None:
+        """The common case without a call: does what we look up end with this text?"""
+        if len(said) != 2 or _operator(said[0]) != "var" or not isinstance(said[1], str):
+            return None
+        found = self._value(said[0], here)
+        return f"(type({found}) is str and {found}.{how}({self._constant(said[1])}))"
 
     def _joined(self, rule: Any, here: Here) -> str:
         conditions = [self._condition(each, here) for each in _arguments(rule)]
@@ -212,7 +257,7 @@ class Compiler:
         if self._depth % _DEEPEST_EXPRESSION or not self._depth:
             return written
         name = f"part{len(self._apart)}"
-        self._apart.append(f"def {name}({here.hands_on}): return {written}")
+        self._apart.append(f" def {name}({here.hands_on}): return {written}")
         return f"{name}({here.hands_on})"
 
     def _written(self, rule: Any, here: Here) -> str:
@@ -229,7 +274,8 @@ class Compiler:
         if value is None or isinstance(value, bool):
             return repr(value)
         name = f"k{len(self._names)}"
-        self._names[name] = value
+        # texts that a program looks up are found quicker when there is only one of each
+        self._names[name] = sys.intern(value) if value.__class__ is str else value
         return name
 
     def _shared(self, said: Sequence[Any], write: Callable[[Any], T]) -> T:
@@ -268,7 +314,7 @@ class Compiler:
             sees = self._all(here) if path.startswith("$flagd") else here.sees
             return f"dig({sees}, {self._constant(path.split('.'))}, {otherwise})"
         handed = "" if otherwise == "None" else f", {otherwise}"
-        return f"get({self._constant(path)}{handed})"
+        return f"context.get({self._constant(path)}{handed})"
 
     def _all(self, here: Here) -> str:
         if here.inside_items:
@@ -351,7 +397,7 @@ class Compiler:
         if isinstance(one, str) or not _texts(many) or _operator(one) != "var":
             return f"{self._constant(logic.within)}({self._several([one, many], here)})"
         found = self._value(one, here)
-        return f"({found}.__class__ is str and {found} in {self._constant(frozenset(many))})"
+        return f"(type({found}) is str and {found} in {self._constant(frozenset(many))})"
 
     # lists
 
@@ -400,8 +446,8 @@ class Compiler:
         """The place in the crowd: of what the rule says, or of the person."""
         if said and not isinstance(said[0], list):
             return f"{self._constant(self._place_at)}({self._value(said[0], here)})"
-        place_of, before = self._constant(self._place_of), self._constant(self._before)
-        return f"{place_of}({before}, get({self._constant('targetingKey')}))"
+        before, person = self._constant(self._before), self._constant(self._person)
+        return f"place_of(context.get({self._constant('targetingKey')}), {before}, {person})"
 
     _expressions: Mapping[str, Callable[..., str]] = {
         "$ref": _ref,

@@ -13,7 +13,7 @@ put people elsewhere, so a rule book says which one is its own:
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import mmh3
@@ -23,8 +23,6 @@ GENERATIONS: tuple[Generation, ...] = ("v3", "v2")
 
 PLACES = 2**32
 HEAVIEST = 2**31 - 1  # all weights together
-
-_hash = mmh3.hash
 
 
 class Unhashable(Exception):
@@ -75,13 +73,15 @@ _HEADS = (
     (26, ">BI", 2**32),
     (27, ">BQ", 2**64),
 )
-_TEXTS = [head(3, size) for size in range(256)]
+
+
+def _letters(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
 
 
 def _text(value: str) -> bytes:
-    letters = value.encode("utf-8", "surrogatepass")
-    size = len(letters)
-    return (_TEXTS[size] if size < 256 else head(3, size)) + letters
+    said = _letters(value)
+    return head(3, len(said)) + said
 
 
 def _whole(value: int) -> bytes:
@@ -109,24 +109,42 @@ def _float(value: float) -> bytes:
 
 # -- places ------------------------------------------------------------------------------------------
 
+hashed = mmh3.hash
+"""Places of bytes: (bytes, 0, False)."""
+
+_MOST_KNOWN = 4096
+
+
+class Known(dict[str, bytes]):
+    """Texts as bytes. The same person is asked about again and again, by one toggle after the other."""
+
+    def __init__(self, written: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._written = written
+
+    def __missing__(self, text: str) -> bytes:
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        found = self[text] = self._written(text)
+        return found
+
+
+letters, written = Known(_letters), Known(_text)
+
 
 def place_v3(who: Any) -> int | None:
     """Where in the crowd this is; None when it is nobody."""
-    if who.__class__ is str:
-        return _hash(_text(who), 0, False)
     if who is None or isinstance(who, (list, tuple)):
         return None
     try:
-        return _hash(cbor(who), 0, False)
+        return hashed(written[who] if who.__class__ is str else cbor(who), 0, False)
     except Unhashable:
         return None
 
 
 def place_v2(who: Any) -> int | None:
     """Only texts have a place."""
-    if not isinstance(who, str):
-        return None
-    return _hash(who.encode("utf-8", "surrogatepass"), 0, False)
+    return hashed(letters[who], 0, False) if who.__class__ is str else None
 
 
 def before_v3(toggle: str) -> bytes:
@@ -134,24 +152,15 @@ def before_v3(toggle: str) -> bytes:
     return head(4, 2) + cbor(toggle)
 
 
-def place_of_v3(before: bytes, person: Any) -> int | None:
-    if person.__class__ is not str or not person:
-        return None
-    letters = person.encode("utf-8", "surrogatepass")
-    size = len(letters)
-    start = before + (_TEXTS[size] if size < 256 else head(3, size))
-    return _hash(start + letters, 0, False)
-
-
 def before_v2(toggle: str) -> bytes:
-    return toggle.encode("utf-8", "surrogatepass")
+    return _letters(toggle)
 
 
-def place_of_v2(before: bytes, person: Any) -> int | None:
+def place_of(person: Any, before: bytes, bytes_of: Known) -> int | None:
+    """Where a person stands for one toggle, told apart by the key."""
     if person.__class__ is not str or not person:
         return None
-    letters = person.encode("utf-8", "surrogatepass")
-    return _hash(before + letters, 0, False)
+    return hashed(before + bytes_of[person], 0, False)
 
 
 def stretches(weights: Sequence[int]) -> list[int]:

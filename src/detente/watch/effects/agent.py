@@ -18,7 +18,7 @@ from detente.kernel.clock import NS, Clock, Instant, Seconds, lasting
 from detente.kernel.network import Network, NoAnswer, NotReached, Reply, is_loopback
 from detente.watch import decisions
 from detente.watch.effects.orders import only
-from detente.watch.effects.places import Delivery, Errand
+from detente.watch.effects.places import MORE, Delivery, Errand
 from detente.watch.effects.watcher import Prober, Probers
 from detente.watch.engine.schedule import slots
 from detente.watch.engine.spool import Gap, Spool, Waiting
@@ -225,7 +225,8 @@ class Agent:
                 continue
             path, sheet = found
             gap = self.spool.gap
-            reply = await self._call("POST", "sheets", body=_with_gap(sheet, gap))
+            more = {MORE: str(len(self.spool) - 1)} if len(self.spool) > 1 else {}
+            reply = await self._call("POST", "sheets", more, _with_gap(sheet, gap))
             if reply is not None and (reply.status == 200 or reply.status in _for_good):
                 self._settle(reply, gap)
                 self.spool.taken(path)

@@ -34,6 +34,7 @@ from detente.watch.settings import Outside, Watch
 log = logging.getLogger(__name__)
 
 LARGEST = 32 * 1024 * 1024  # bytes of one sheet
+MORE = "x-detente-more"  # a header that comes with a sheet behind which others wait
 AHEAD = 60.0  # seconds by which another clock may be ahead of ours
 _LOOK_EVERY = 5.0
 
@@ -115,9 +116,8 @@ async def take_sheet(node: Node, asked: Asked) -> Answered:
             " for a place, or give each a place of its own."
         )
         return _answer(409, says)
-    await watcher.receive(
-        name, _sheet(name, delivery, detail, watcher), _runs(detail), delivery.packed
-    )
+    sheet, more = _sheet(name, delivery, detail, watcher), MORE in asked.headers
+    await watcher.receive(name, sheet, _runs(detail), delivery.packed, more=more)
     return Answered(body=_as_json(Taken(False, delivery.until)))
 
 

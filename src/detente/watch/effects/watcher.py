@@ -58,6 +58,7 @@ class Watcher:
         self._since = self.began = node.clock.now()
         self._unfiled: list[Result] = []
         self._untold: list[Fact] = []  # decided on, and not on the ledger yet
+        self._behind: set[str] = set()  # places that have more to tell than they have told yet
         self._undelivered: dict[str, list[Fact]] = {}  # the same for sheets of other places, by key
 
     @property
@@ -123,9 +124,19 @@ class Watcher:
             log.error("%d changes are not written down yet: %s", len(facts), error)
 
     async def receive(
-        self, place: str, sheet: SheetFiled, results: Sequence[Result], packed: bytes | None
+        self,
+        place: str,
+        sheet: SheetFiled,
+        results: Sequence[Result],
+        packed: bytes | None,
+        *,
+        more: bool = False,
     ) -> None:
-        """Take in a sheet of another place: it and all it changes are written together, once."""
+        """Take in a sheet of another place: it and all it changes are written together, once.
+
+        `more`: newer ones wait to be handed in, so this one does not speak of the present.
+        """
+        (self._behind.add if more else self._behind.discard)(place)
         key = f"sheet:{place}:{sheet.since}-{sheet.until}"
         if key not in self._undelivered:
             self._undelivered[key] = [sheet, *self._judge(place, results)]
@@ -159,7 +170,7 @@ class Watcher:
         seen = decisions.as_seen_from(place, check, views[place], news)
         self._wholes[name], more = decisions.put_together(
             name, check, owner(name, check, self.node.catalogue), self._wholes[name], views, seen,
-            now=self.node.clock.now(), sheet=self.watch.sheet,
+            now=self.node.clock.now(), sheet=self.watch.sheet, behind=self._behind,
         )  # fmt: skip
         return [*seen, *more]
 

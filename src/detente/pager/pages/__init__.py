@@ -1,4 +1,4 @@
-"""Who would be told, who was told, and who could not be told?"""
+"""Who is on call, who would be told, who was told, and who could not be told?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.pager import queries
 from detente.pager.decisions import Channel, Letter, Mark, Matter, masked
+from detente.pager.pages.rota import Burden, RotaView, Rung, burdens, gap_signs, rota_view, steps
 from detente.pager.settings import Pager
 
 _TOLD_LATELY = 20
@@ -60,6 +61,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     mail_server: str | None
     late: tuple[Owed, ...]
     told: tuple[Told, ...]
+    rotas: tuple[RotaView, ...] = ()
+    steps: tuple[Rung, ...] = ()
+    paged: tuple[Burden, ...] = ()
 
 
 class TakePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +116,9 @@ def overview(node: Node, _ask: Ask) -> Overview:
         mail_server=str(mail.server) if mail is not None else None,
         late=tuple(_late(node)),
         told=tuple(tell(node, each) for each in told),
+        rotas=tuple(rota_view(node, name) for name in node.settings(Pager).rota),
+        steps=tuple(steps(node)),
+        paged=tuple(burdens(node)),
     )
 
 
@@ -127,7 +134,7 @@ def take_page(node: Node, ask: Ask) -> TakePage:
         over=matter.closed is not None,
         held_by=matter.held_by,
         held_at=matter.held_at,
-        team=node.title(f"team:{team}"),
+        team=queries.called(node, team),
         letter=letter,
     )
 
@@ -148,26 +155,30 @@ def heard_panel(node: Node, about: Subject) -> Heard | None:
 
 
 def signs(node: Node) -> list[Sign]:
-    """Teams that could not be told."""
-    return [
-        Sign(
-            tone="warn",
-            about=late.about,
-            sentence=f"{node.title(f'team:{late.team}')} could not be told"
-            f" {WAYS[late.channel]} about incident {late.number}: {late.reason}",
-            href="/pager",
-        )
-        for late in _late(node)
-    ] + [
-        Sign(
-            tone="warn",
-            about=f"team:{team}",
-            sentence=f"{node.title(f'team:{team}')} is not told everywhere: {reason}",
-            since=at,
-            href="/pager",
-        )
-        for team, at, reason in dict.fromkeys(queries.turned_away(node))
-    ]
+    """Who could not be told, and when nobody would be there to be told."""
+    return (
+        gap_signs(node)
+        + [
+            Sign(
+                tone="warn",
+                about=late.about,
+                sentence=f"{queries.called(node, late.team)} could not be told"
+                f" {WAYS[late.channel]} about incident {late.number}: {late.reason}",
+                href="/pager",
+            )
+            for late in _late(node)
+        ]
+        + [
+            Sign(
+                tone="warn",
+                about=f"team:{team}",
+                sentence=f"{queries.called(node, team)} is not told everywhere: {reason}",
+                since=at,
+                href="/pager",
+            )
+            for team, at, reason in dict.fromkeys(queries.turned_away(node))
+        ]
+    )
 
 
 # -- their parts -------------------------------------------------------------------------------
@@ -226,7 +237,7 @@ def _line(node: Node, matter: Matter, team: str, channel: Channel, mark: Mark | 
         says = f"tried {times} in vain: {mark.reason}"
     to = () if mark is None else mark.to
     return Line(
-        title=node.title(f"team:{team}"),
+        title=queries.called(node, team),
         channel=channel,
         to=tuple(map(masked, to)) if channel == "mail" else to,
         tone=tone,
@@ -236,6 +247,8 @@ def _line(node: Node, matter: Matter, team: str, channel: Channel, mark: Mark | 
 
 
 def _last(mark: Mark) -> str:
+    if mark.message == "again" or (mark.step and mark.message == "opened"):
+        return f"paged, step {mark.step}"
     said = {"opened": "that it began", "taken": "who has it", "closed": "that it is over"}
     return f"told {said.get(mark.message, mark.message)}"
 
