@@ -258,7 +258,14 @@ HEAVY = {
 
 
 @pytest.mark.parametrize(
-    "statement", ["import detente", "import detente.work", "from detente.work import guard"]
+    "statement",
+    [
+        "import detente",
+        "import detente.work",
+        "from detente.work import guard",
+        "from detente import toggles; toggles.on('x')",
+        "from detente import toggles; toggles.follow('http://127.0.0.1:9', cache=None)",
+    ],
 )
 def test_what_a_users_program_imports_is_light(statement: str) -> None:
     """A program that guards its calls pays for no server."""

@@ -73,7 +73,7 @@ GOLDEN = {
         "Ops was told by mail that it began.",
         "Bob has it.",
     ],
-    "climax": ["Bob wrote: moved it back"],
+    "climax": ["Bob wrote: moved it back."],
     "falling action": [
         "Check cas works again.",
         "Check portal works again.",

@@ -62,7 +62,7 @@ def _subjects(name: str) -> list[str]:
 
 def _value(name: str, described: Any) -> st.SearchStrategy[Any]:
     inspect = msgspec.inspect
-    if name in _CHOSEN:
+    if name in _CHOSEN and not isinstance(described, inspect.IntType):
         return st.sampled_from(_CHOSEN[name])
     if name in ("since", "until", "next_at"):
         optional = isinstance(described, inspect.UnionType)

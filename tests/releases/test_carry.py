@@ -70,7 +70,7 @@ def test_a_program_that_is_not_there(shop: Shop) -> None:
         async with shop.node() as node:
             await shop.let_go(node)
             release = await shop.comes_to(node, "stopped")
-            assert "gate.sh could not be started: no such file or directory" in release.outcome
+            assert "gate.sh could not be started: there is no such program" in release.outcome
 
     asyncio.run(story())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,18 +143,36 @@ def test_how_programs_end(tmp_path: Path) -> None:
     assert run(["sh", "-c", "kill -SEGV $$"])[0] == "sh was ended by SIGSEGV"
     assert (
         run(["nosuch-program"])[0]
-        == "nosuch-program could not be started: no such file or directory"
+        == "nosuch-program could not be started: there is no such program"
     )
     assert "there is no folder" in run(["true"], cwd=tmp_path / "nowhere")[0]
-    assert "null byte" in run(["a\0b"])[0]
+    assert "could not be started" in run(["a\0b"])[0]
+    assert "chmod +x" in run([str(Path(__file__))])[0]
 
 
 def test_what_hangs_is_ended_with_all_that_it_started() -> None:
-    """Nothing of it is left behind."""
+    """Nothing of its group is left behind."""
     why, printed = run(["sh", "-c", "echo began; sleep 300 & sleep 300"], timeout=0.3)
     assert why == "sh was still running after 300 ms, and was ended"
     assert printed == b"began\n"
     assert still_running("releases-test") == []
+
+
+def test_what_it_starts_for_good_is_not_waited_for(tmp_path: Path) -> None:
+    """The shop that a ship starts runs on, and is not taken for the ship."""
+    mark = f"releases-test-{tmp_path.name}"
+    pid = tmp_path / "pid"
+
+    async def story() -> None:
+        program = f"setsid sleep 30 >/dev/null 2>&1 & echo $! > {pid}"
+        ended = await Running(["sh", "-c", program]).run(
+            cwd=None, environment={}, mark=mark, timeout=5
+        )
+        assert ended.well
+        assert still_running(mark) == []
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    asyncio.run(story())
 
 
 def test_much_that_is_printed_is_cut_in_the_middle() -> None:

@@ -225,6 +225,20 @@ def test_calls_tests_and_promises_are_watched_too() -> None:
     simulate(breaks, declared=DECLARED)
 
 
+def test_a_guard_that_names_nothing_looks_at_what_the_toggle_belongs_to() -> None:
+    """The checks of a service; for a journey, those of what it cannot do without."""
+
+    async def story(world: World) -> None:
+        guarded = queries.toggles(world.node)
+        for name in ("checkout", "buying"):
+            guard = guarded[name].guard
+            assert guard is not None
+            assert queries.eyes(world.node, guarded[name], guard) == ["check:shop"], name
+
+    more = DECLARED.replace("vendors:", "journeys: {sale: {needs: [shop]}}\nvendors:")
+    simulate(story, declared=f"{more}    buying: {{for: sale, guard: {{for: 5m}}}}\n")
+
+
 def test_programs_tell_of_both_sides() -> None:
     """At 20 % the failures of those who have it are compared with those of the others."""
 

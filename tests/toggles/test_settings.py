@@ -100,6 +100,13 @@ def test_a_file_of_flagd_beside_the_configuration(tmp_path: Path) -> None:
         ("{", "{}", "flags.json is not JSON: line 1"),
         ({"flags": {"it": {"state": "ON"}}}, "{}", "flags.it"),
         ({"flags": {"it": FLAG}}, "{it: {percent: 5%}}", "defined in toggles.file already"),
+        ({"flags": {"a/b": FLAG}}, "{}", "the flag “a/b” cannot have an address"),
+        ({"flags": {}}, "{stream: {}}", "toggles.toggles.stream: /toggles/stream is an address"),
+        (
+            {"flags": {"it": FLAG}, "metadata": {"fractionalGeneration": "v2"}},
+            "{}",
+            "is v2, and v3 was asked for",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_file(

@@ -269,16 +269,16 @@ def test_a_check_that_only_warns_knows_one_kind_of_trouble() -> None:
 def together(*said: tuple[str, str], agree: int = 1, late: int = 0) -> list[Fact]:
     """What the runs of places make, in the order in which the node hears of them."""
     check = Check(http="http://x", falls_after=2, rises_after=1, agree=agree)  # type: ignore[arg-type]
-    views = {place: Standing() for place, _ in said}
+    looks = {place: Standing() for place, _ in said}
     number, whole, told = 0, Whole(), []
     for place, letters in said:
         for letter in letters:
             number += 1
             seen = result(letter, slot(number))
-            views[place], news = judge("cardpay", check, "vendor:cardpay", views[place], seen)
-            news = as_seen_from(place, check, views[place], news)
+            looks[place], news = judge("cardpay", check, "vendor:cardpay", looks[place], seen)
+            news = as_seen_from(place, check, looks[place], news)
             whole, more = put_together(
-                "cardpay", check, "vendor:cardpay", whole, views, news,
+                "cardpay", check, "vendor:cardpay", whole, looks, news,
                 now=slot(number) + late * NS, sheet=30,
             )  # fmt: skip
             told += [*news, *more]

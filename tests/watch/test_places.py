@@ -99,9 +99,9 @@ def test_one_place_that_sees_it_fail_is_enough(tmp_path: Path) -> None:
         assert went <= down.since <= went + 20 * NS
         (missed,) = world.facts(MissedFrom.name)
         assert isinstance(missed, MissedFrom)
-        assert (missed.about, missed.place) == ("view:maps@berlin", "place:berlin")
+        assert (missed.about, missed.place) == ("look:maps@berlin", "place:berlin")
         page = pages.one_check(world.node, Ask(path={"check": "maps"})).check
-        assert [(view.place, view.tone) for view in page.views] == [
+        assert [(look.place, look.tone) for look in page.looks] == [
             ("here", "good"),
             ("berlin", "bad"),
         ]
@@ -514,7 +514,7 @@ def test_a_node_that_starts_again_remembers_what_every_place_saw(tmp_path: Path)
 
     async def after(world: World) -> None:
         watcher: Watcher = world.node.part(Watcher)
-        assert watcher.views["maps"]["berlin"].down
+        assert watcher.looks["maps"]["berlin"].down
         await world.passes(100)
         assert of(world, CameBack, "maps") == []
         world.look_from("berlin", tmp_path / "spool", token=TOKEN)

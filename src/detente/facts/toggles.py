@@ -18,7 +18,7 @@ class Defined(Fact, frozen=True, kw_only=True):
 
     definition: str  # flagd flag definition, JSON
     owner: str = ""
-    of: Subject = ""  # the service, vendor or journey that it belongs to
+    belongs_to: Subject = ""  # the service, vendor or journey
     generation: str = ""  # how its shares are put into buckets: v2 or v3
 
     def says(self) -> str:
@@ -35,6 +35,7 @@ class SwitchedOn(Fact, frozen=True, kw_only=True):
     release: Subject = ""  # the release that it belongs to
     percent: float = 100.0  # of those whom no rule names
     step: int = 0  # the scheduled step that it carries out: where it stands in the ledger
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     tone: ClassVar[Tone] = "plain"
 
@@ -50,6 +51,7 @@ class SwitchedOff(Fact, frozen=True, kw_only=True):
     kill: bool = False  # for everybody at once, whatever the rules say
     release: Subject = ""
     step: int = 0
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     def says(self) -> str:
         how = "killed, off for everybody" if self.kill else "switched off"
@@ -65,6 +67,7 @@ class Set(Fact, frozen=True, kw_only=True):
     why: str = ""
     release: Subject = ""
     step: int = 0
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     def says(self) -> str:
         said = f"{self.variant} ({self.value})" if self.variant else self.value
@@ -76,6 +79,7 @@ class Reset(Fact, frozen=True, kw_only=True):
     """Somebody put it back to what is declared: no switch counts any more."""
 
     why: str = ""
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     def says(self) -> str:
         return "put back to what is declared" + (f": {self.why}" if self.why else "")
@@ -118,6 +122,7 @@ class FlippedBack(Fact, frozen=True, kw_only=True):
     of: int = 0
     flip: int = 0  # the position of the switch that is blamed
     release: Subject = ""  # the release that it belonged to
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     tone: ClassVar[Tone] = "warn"
 
@@ -137,6 +142,7 @@ class GuardPassed(Fact, frozen=True, kw_only=True):
     unknown: tuple[Subject, ...] = ()  # what was watched and told too little to blame anything
     note: str = ""
     release: Subject = ""
+    belongs_to: Subject = ""  # the service, vendor or journey
 
     tone: ClassVar[Tone] = "good"
 

@@ -97,8 +97,8 @@ class RegainedSight(Fact, frozen=True, kw_only=True):
 class MissedFrom(Fact, frozen=True, kw_only=True):
     """Asked from this place, a check failed as often in a row as its `falls_after` says.
 
-    Told where several places look, or another than our own: what one of them sees is a view. `about`
-    is `view:<check>@<place>`.
+    Told where several places look, or another than our own: what one of them sees is a look. `about`
+    is `look:<check>@<place>`.
     """
 
     check: Subject

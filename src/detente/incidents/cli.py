@@ -127,7 +127,7 @@ def room(answer: Room, see: Seeing) -> Iterator[RenderableType]:
     yield heading("What is down" if going else "What was down")
     yield from (indented(*_strand(each, answer, see)) for each in answer.strands)
     if answer.falls.journeys:
-        yield heading("What falls with it", "by the map")
+        yield heading("What cannot be done", "by the map")
         for each in answer.falls.journeys:
             worth = f"  {each.earns} an hour" if each.earns else ""
             yield indented(Text.assemble((each.title, "bold"), worth))

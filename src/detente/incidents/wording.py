@@ -15,11 +15,13 @@ from detente.facts.incidents import QUESTIONS, Section
 from detente.incidents.decisions.afterwards import Said
 from detente.incidents.engine.acts import Act
 from detente.incidents.engine.again import Rate
-from detente.kernel.clock import lasting
+from detente.kernel.clock import Seconds, lasting
 
 DRAFT = "<!-- draft: delete this line once you agree with what stands below it -->"
 NOBODY_KNOWS = "Nobody knows, and we say so."
 
+_NO_PROMISE = "We cannot promise that it will not."
+_LONG_ENOUGH: Seconds = 7 * 86_400.0
 _TOLD_AN_ACT = 4
 
 
@@ -76,11 +78,10 @@ def whether_again(title: str, seen: Rate, same_reason: int) -> str:
     else:
         counted = f"{title} has failed {seen.times} times in {long}"
         counted += f", {same_reason} of them for this reason." if same_reason > 1 else "."
+    if seen.seconds < _LONG_ENOUGH:
+        return f"- {counted} That is too short to say how often.\n- {_NO_PROMISE}"
     between = f"between {_figure(seen.at_least)} and {_figure(seen.at_most)} times a month"
-    return (
-        f"- {counted} From so few cases alone: {between} (95%).\n"
-        "- We cannot promise that it will not."
-    )
+    return f"- {counted} From so few cases alone: {between} (95%).\n- {_NO_PROMISE}"
 
 
 def what_then(levers: Sequence[str], contact: str, drills: Sequence[str]) -> str:

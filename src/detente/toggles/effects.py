@@ -49,7 +49,7 @@ async def define(node: Node) -> None:
 def _defined(toggle: Declared, generation: str) -> Defined:
     return Defined(
         about=toggle.about, definition=as_json(toggle.definition), owner=toggle.owner,
-        of=toggle.of, generation=generation,
+        belongs_to=toggle.of, generation=generation,
     )  # fmt: skip
 
 
@@ -127,6 +127,7 @@ class Keeper:
                 queries.broken(self.node.rows, guard, flip),
                 guard_for=float(guard.for_),
                 now=self.node.now(),
+                belongs_to=toggle.of,
             )
             key = f"toggles:guard:{flip.position}"
             await self._decide_on(flip.about, facts, key=key, known=known)

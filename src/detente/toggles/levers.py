@@ -100,7 +100,7 @@ def _kill(node: Node, pull: Pull) -> list[Fact]:
     toggle, standing = _stands(node, pull.about)
     if standing.state == "killed":
         raise Refused(f"It is {in_words(toggle, standing)} already; nothing was changed.")
-    return [SwitchedOff(about=toggle.about, why=why, kill=True)]
+    return [SwitchedOff(about=toggle.about, why=why, kill=True, belongs_to=toggle.of)]
 
 
 def _reset(node: Node, pull: Pull) -> list[Fact]:
@@ -108,7 +108,7 @@ def _reset(node: Node, pull: Pull) -> list[Fact]:
     toggle, standing = _stands(node, pull.about)
     if standing.state == "declared":
         raise Refused("It stands as it is declared; nothing was changed.")
-    return [Reset(about=toggle.about, why=why)]
+    return [Reset(about=toggle.about, why=why, belongs_to=toggle.of)]
 
 
 def _schedule(node: Node, pull: Pull) -> list[Fact]:

@@ -98,7 +98,7 @@ def _fold_definition(rows: Rows, recorded: Recorded) -> None:
     match recorded.fact:
         case Defined() as fact:
             given = (
-                fact.about, fact.definition, fact.owner, fact.of, fact.generation, recorded.at,
+                fact.about, fact.definition, fact.owner, fact.belongs_to, fact.generation, recorded.at,
                 recorded.position, recorded.at,
             )  # fmt: skip
             rows.execute(_DEFINE, given)

@@ -262,7 +262,16 @@ def eyes(node: Node, toggle: Declared, guard: Guard) -> list[Subject]:
     named = [f"{noun}:{name}" for field, noun in _EYES for name in getattr(guard, field)]
     if named or guard.promises or not toggle.of:
         return named
-    return [f"check:{name}" for name in node.catalogue.measures_of(toggle.of)]
+    return [f"check:{name}" for name in _checks_around(node, toggle.of)]
+
+
+def _checks_around(node: Node, of: Subject) -> tuple[str, ...]:
+    """Its own checks; a journey has none, so those of what it cannot do without."""
+    if own := node.catalogue.measures_of(of):
+        return own
+    needs = node.catalogue.needs.nodes.get(of, ())
+    needed = dict.fromkeys(each for need in needs if not need.soft for each in need.of)
+    return tuple(name for each in needed for name in node.catalogue.measures_of(each))
 
 
 def watched(node: Node, toggle: Declared, guard: Guard, flip: Flip) -> list[Watched]:

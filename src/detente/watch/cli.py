@@ -32,7 +32,7 @@ from detente.kernel.terminal.words import Seeing, counted
 from detente.watch.engine.measurement import Measurement, measurements
 from detente.watch.engine.wire import Phase, Probe, Result, Verdict
 from detente.watch.pages import CheckPage, Group, Judged, Overview
-from detente.watch.queries import PlaceStanding, Seen, Standing, View
+from detente.watch.queries import PlaceStanding, Seen, SeenFrom, Standing
 from detente.watch.settings import Watch
 
 _PHASES: tuple[tuple[Phase, str], ...] = (
@@ -107,9 +107,9 @@ def check(answer: CheckPage, see: Seeing) -> Iterator[RenderableType]:
     it = answer.check
     yield Text.assemble((it.name, "bold"), "  ", status(it.tone, it.state), f"  {it.reason}")
     yield indented(labelled(_about(it, see)))
-    if it.views:
+    if it.looks:
         yield heading("Seen from")
-        yield indented(_views(it.views, see))
+        yield indented(_looks(it.looks, see))
     if answer.measured:
         yield heading("Measured", "in the newest run")
         yield indented(_measured(answer.measured))
@@ -137,9 +137,9 @@ def judged(answer: Judged, see: Seeing) -> Iterator[RenderableType]:
     yield from (told(each, see) for each in answer.rests_on)
 
 
-def _views(views: tuple[View, ...], see: Seeing) -> Table:
+def _looks(looks: tuple[SeenFrom, ...], see: Seeing) -> Table:
     made = table("Place", "How it stands", "Last seen")
-    for each in views:
+    for each in looks:
         seen = see.when(each.last_seen) if each.last_seen else "never"
         made.add_row(each.title, status(each.tone, each.says), seen)
     return made

@@ -4,7 +4,7 @@ A check falls after so many failures in a row and rises after so many good answe
 that was late, or that failed because of the prober itself, is *inconclusive*: it proves nothing
 either way and never counts as down. An outage lasts from the first failure to the first good answer.
 
-Where several places look, each has a view, judged the same way; the check is down while as many of
+Where several places look, each has a look, judged the same way; the check is down while as many of
 them see it fail as its `agree` says. A place that was cut off reports late: what it saw begin still
 counts from its first moment, and an outage that is over by then is told once and pages nobody.
 """
@@ -161,9 +161,9 @@ def _worries(
     return after, []
 
 
-def view_of(name: str, place: str) -> Subject:
+def look_of(name: str, place: str) -> Subject:
     """What one place sees of a check."""
-    return f"view:{name}@{place}"
+    return f"look:{name}@{place}"
 
 
 def as_seen_from(place: str, check: Check, standing: Standing, facts: Iterable[Fact]) -> list[Fact]:
@@ -174,24 +174,24 @@ def as_seen_from(place: str, check: Check, standing: Standing, facts: Iterable[F
     return [
         fact
         if isinstance(fact, (Warned, WarningPassed)) and not check.warns_only
-        else _as_view(place, standing, fact)
+        else _as_look(place, standing, fact)
         for fact in facts
     ]
 
 
-def _as_view(place: str, standing: Standing, fact: Fact) -> Fact:
-    view, where = view_of(plain(fact.about), place), f"place:{place}"
+def _as_look(place: str, standing: Standing, fact: Fact) -> Fact:
+    look, where = look_of(plain(fact.about), place), f"place:{place}"
     if isinstance(fact, (WentDown, Warned)):
         return MissedFrom(
-            about=view, check=fact.about, place=where, of=fact.of, since=fact.since,
+            about=look, check=fact.about, place=where, of=fact.of, since=fact.since,
             reason=fact.reason,
         )  # fmt: skip
     if isinstance(fact, (CameBack, WarningPassed)):
         return ReachedFrom(
-            about=view, check=fact.about, place=where, of=fact.of, since=fact.since,
+            about=look, check=fact.about, place=where, of=fact.of, since=fact.since,
             lasted=getattr(fact, "lasted", 0.0), reason=standing.reason,
         )  # fmt: skip
-    return msgspec.structs.replace(fact, about=view)
+    return msgspec.structs.replace(fact, about=look)
 
 
 def patience(check: Check, sheet: float) -> float:
@@ -212,32 +212,32 @@ def put_together(
     check: Check,
     of: Subject,
     whole: Whole,
-    views: Mapping[str, Standing],
+    looks: Mapping[str, Standing],
     news: Iterable[Fact],
     *,
     now: Instant,
     sheet: float,
     behind: Collection[str] = (),
 ) -> tuple[Whole, list[Fact]]:
-    """What a view's news mean for the check itself.
+    """What a look's news mean for the check itself.
 
     Only what places see now makes it fall, and not what one that is `behind` saw long ago. Once it is down, a place that has fallen silent counts as
     it saw things last: only an answer is a recovery.
     """
     oldest = now - round(patience(check, sheet) * NS)
     fresh = {
-        place: view
-        for place, view in views.items()
-        if place not in behind and view.seen >= oldest and not view.blind
+        place: look
+        for place, look in looks.items()
+        if place not in behind and look.seen >= oldest and not look.blind
     }
-    missing = [view for view in (views if whole.down else fresh).values() if view.down]
-    answering = [view for view in fresh.values() if not view.down and view.answers]
+    missing = [look for look in (looks if whole.down else fresh).values() if look.down]
+    answering = [look for look in fresh.values() if not look.down and look.answers]
     if not whole.down:
         if len(missing) >= min(check.agree, max(1, len(fresh))):
             return _all_fell(name, check, of, missing, news)
         return whole, _over_before_heard(name, check, of, news)
     if len(missing) < check.agree and answering:
-        since = max(whole.down_since, *(view.first_answer for view in answering))
+        since = max(whole.down_since, *(look.first_answer for look in answering))
         return Whole(), [_rose(name, check, of, whole, since)]
     return whole, []
 
@@ -246,13 +246,13 @@ def _all_fell(
     name: str, check: Check, of: Subject, missing: Sequence[Standing], news: Iterable[Fact]
 ) -> tuple[Whole, list[Fact]]:
     """Down since as many as must agree saw it."""
-    since = sorted(view.down_since for view in missing)[min(check.agree, len(missing)) - 1]
+    since = sorted(look.down_since for look in missing)[min(check.agree, len(missing)) - 1]
     reasons = [each.reason for each in news if isinstance(each, MissedFrom)]
     reason = reasons[-1] if reasons else "no answer"
     about, whole = f"check:{name}", Whole(down=True, down_since=since, warned=check.warns_only)
     if check.warns_only:
         return whole, [Warned(about=about, of=of, since=since, reason=reason)]
-    failures = max(view.failures for view in missing)
+    failures = max(look.failures for look in missing)
     fell = WentDown(
         about=about, of=of, since=since, reason=reason, failures=failures,
         environment=check.environment,

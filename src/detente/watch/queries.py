@@ -13,7 +13,7 @@ from detente.kernel.fact import Subject, Tone, plain
 from detente.kernel.node import Node
 from detente.kernel.spans import Span
 from detente.kernel.views import Rows
-from detente.watch.decisions import patience, read_sheet, view_of
+from detente.watch.decisions import look_of, patience, read_sheet
 from detente.watch.engine.measurement import Measurement, measurements
 from detente.watch.settings import Check, Watch, owner
 
@@ -52,7 +52,7 @@ class Flaws(msgspec.Struct, frozen=True):
         return says + (f", never {self.in_a_row} in a row" if self.in_a_row > 1 else "")
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class SeenFrom(msgspec.Struct, frozen=True, kw_only=True):
     """How a check stands as one place sees it."""
 
     place: str
@@ -112,7 +112,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[tuple[Instant, Instant | None, Tone, str]]  # of the last day's bar
     day_start: Instant
     now: Instant
-    views: tuple[View, ...] = ()  # where several places look, or another than our own
+    looks: tuple[SeenFrom, ...] = ()  # where several places look, or another than our own
 
 
 _TONES: dict[State, Tone] = {
@@ -162,21 +162,21 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         parts=_parts(outages, gaps),
         day_start=start,
         now=now,
-        views=views(node, name, check),
+        looks=looks(node, name, check),
     )
 
 
-def views(node: Node, name: str, check: Check) -> tuple[View, ...]:
+def looks(node: Node, name: str, check: Check) -> tuple[SeenFrom, ...]:
     """The check as each place sees it; nothing if only our own looks."""
     watch = node.settings(Watch)
     looking = watch.looking_at(check)
     if looking == (watch.place,):
         return ()
-    return tuple(_view(node, watch, name, check, place) for place in looking)
+    return tuple(_look_from(node, watch, name, check, place) for place in looking)
 
 
-def _view(node: Node, watch: Watch, name: str, check: Check, place: str) -> View:
-    about, now = view_of(name, place), node.clock.now()
+def _look_from(node: Node, watch: Watch, name: str, check: Check, place: str) -> SeenFrom:
+    about, now = look_of(name, place), node.clock.now()
     going = {span.kind: span for span in spans.going_on(node.rows) if span.about == about}
     latest = last_seen(node.rows, name, place)
     tone: Tone = "plain"
@@ -189,7 +189,7 @@ def _view(node: Node, watch: Watch, name: str, check: Check, place: str) -> View
         tone, says, since = "warn", "nobody there has looked since", latest.until
     elif latest:
         tone, says = "good", "answers"
-    return View(
+    return SeenFrom(
         place=place, title=place_title(watch, place), tone=tone, says=says, since=since,
         last_seen=latest.until if latest else None,
     )  # fmt: skip

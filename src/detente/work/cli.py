@@ -218,7 +218,8 @@ def failures(answer: Failures, see: Seeing) -> Iterator[RenderableType]:
 
 
 def _what(it: Failure) -> str:
-    return f"{it.kind}: {it.reason}" + (f" {it.shape}" if it.shape else "")
+    kind = "" if it.kind in it.reason else f"{it.kind}: "
+    return f"{kind}{it.reason}" + (f"; answer: {it.shape}" if it.shape else "")
 
 
 @shows(FailurePage)
@@ -303,10 +304,12 @@ def _reconcile(route: str, file: Path, since: str, until: str) -> None:
         body = caller().post(path, content, who=asked().who, patience=_LONGEST_READ)
     except NoNode as none:
         raise NoNode(f"{none} Comparing needs one: start it with `detente up`.") from None
+    told = msgspec.json.decode(body, type=Reconciliation)
     if asked().json:
         print_json(body)
-        return
-    show(msgspec.json.decode(body, type=Reconciliation))
+    else:
+        show(told)
+    click.get_current_context().exit(1 if told.wrong else 0)
 
 
 work = Commands("work")
@@ -325,7 +328,7 @@ work.add_command(
             click.Option(["--until"], default="", metavar="DAY", help="Our calls to this day."),
             *common(),
         ],
-        help="Lay our books beside a CSV of the vendor's and list every difference.",
+        help="Lay our books beside a CSV of the vendor's and list every difference. Ends with 1 if there is one.",
         example="detente work reconcile payments cardpay-november.csv",
         callback=_reconcile,
     )

@@ -14,9 +14,9 @@ from detente.work.engine import failing
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("no answer within 2 s", "no answer within # s"),
+        ("no answer within 2 s", "no answer within … s"),
         ("the vendor answered HTTP 503", "the vendor answered HTTP 503"),
-        ("no connection: 10.0.0.7:443 refused", "no connection: # refused"),
+        ("no connection: 10.0.0.7:443 refused", "no connection: … refused"),
         ("request 7f0c9a1e-1111-2222-3333-444455556666 failed", "request … failed"),
         ("trace deadbeef01 at 2026-11-02T09:00:00Z", "trace … at …"),
     ],
@@ -45,7 +45,7 @@ def test_an_answer_is_told_by_its_fields_and_codes(body: object, looks: str) -> 
     ("body", "looks"),
     [
         (b"", "an empty answer"),
-        (b"<html><title>502 Bad\n Gateway</title>", "a web page: # Bad Gateway"),
+        (b"<html><title>502 Bad\n Gateway</title>", "a web page: … Bad Gateway"),
         (b"<xml>", "a web page, not JSON"),
         (b"upstream timed out", "plain text, not JSON"),
         (b"\xff\xfe", "plain text, not JSON"),

@@ -12,26 +12,14 @@ from typing import Any
 
 import pytest
 
-from detente.acceptance.engine import identity
+from detente.acceptance.engine import base_url, identity
 from detente.acceptance.engine.account import Accounts, from_environment
-from detente.acceptance.engine.identity import BadMark, Marked
+from detente.acceptance.engine.identity import BadMark
 from detente.acceptance.engine.spool import Outcome, Spool
+from detente.acceptance.engine.surroundings import HERE, Surroundings
 
 PLACES = ("ci", "gate", "production")
 _LONGEST_REASON = 300
-
-
-class Surroundings:
-    """Where the tests run just now, and as whom."""
-
-    def __init__(self, place: str, base_url: str, accounts: Accounts) -> None:
-        self.place = place
-        self.base_url = base_url
-        self.accounts = accounts
-        self.tests: dict[str, Marked] = {}  # by node id
-
-
-HERE = pytest.StashKey[Surroundings]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if _has_base_url_plugin(config):
         config.option.base_url = url or config.option.base_url
     else:
-        config.pluginmanager.register(_BaseUrl(), "detente-base-url")
+        config.pluginmanager.register(base_url, "detente-base-url")
     if address and not hasattr(config, "workerinput"):  # below xdist only the one in charge tells
         config.pluginmanager.register(Telling(config, address), "detente-telling")
 
@@ -176,19 +164,3 @@ def place(request: pytest.FixtureRequest) -> str:
 def account(request: pytest.FixtureRequest) -> Accounts:
     """Named test accounts: `account("buyer").user`, `account("buyer").password`."""
     return request.config.stash[HERE].accounts
-
-
-class _BaseUrl:
-    """The fixture, where no other plugin brings one of that name."""
-
-    @pytest.fixture(scope="session")
-    def base_url(self, request: pytest.FixtureRequest) -> str:
-        """The address of what is tested, in the place where the test runs."""
-        here = request.config.stash[HERE]
-        if not here.base_url:
-            pytest.fail(
-                f"nobody said at which address to test in {here.place}: set DETENTE_BASE_URL, or"
-                " write base_url under the suite in detente.yaml",
-                pytrace=False,
-            )
-        return here.base_url

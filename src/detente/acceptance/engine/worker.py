@@ -23,7 +23,8 @@ from typing import Any, TextIO
 import pytest
 
 from detente.acceptance.engine.account import Account, Accounts, NoAccount
-from detente.acceptance.engine.plugin import HERE, Outcomes, Surroundings
+from detente.acceptance.engine.plugin import Outcomes
+from detente.acceptance.engine.surroundings import HERE, Surroundings
 
 _GRACE = 10.0  # seconds after which it ends itself if nobody else has ended a test that hangs
 
@@ -132,8 +133,12 @@ def _arguments(asked: Mapping[str, Any]) -> list[str]:
     several = ["-n0"] if importlib.util.find_spec("xdist") else []
     return [
         asked["path"], "-p", ours, "-p", "no:cacheprovider", "--maxfail=0", "--detente=", "-q",
-        *several,
+        *several, "-W", _KNOWN_EARLY,
     ]  # fmt: skip
+
+
+# We are imported before pytest is asked to look into our assertions, of which there are none.
+_KNOWN_EARLY = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
 
 
 def _own_pipe() -> Pipe:

@@ -11,7 +11,7 @@ from detente.incidents.engine.suspects import Suspect
 from detente.incidents.queries import changes
 from detente.incidents.settings import Incidents
 from detente.kernel.clock import Instant, Seconds, lasting
-from detente.kernel.fact import Subject, Tone
+from detente.kernel.fact import Subject, Tone, kind, plain
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page
 
@@ -89,11 +89,13 @@ def _verdict(node: Node, ranked: tuple[Suspect, ...], looks_back: Seconds) -> st
     first = ranked[0]
     much = suspects.WORDS[first.strength]
     much = "is a possible explanation" if first.strength == "possible" else much
-    return f"{node.title(first.change.about)}, which {_joined(first.change.says)}, {much}."
+    return f"{_called(node, first.change.about)}, which {first.change.says.rstrip('.')}, {much}."
 
 
-def _joined(says: str) -> str:
-    return says.rstrip(".")
+def _called(node: Node, about: Subject) -> str:
+    """What people call it; with its kind where only its name is known: 'The change 7'."""
+    title = node.title(about)
+    return f"The {kind(about)} {title}" if title == plain(about) else title
 
 
 def _candidate(node: Node, suspect: Suspect) -> Candidate:

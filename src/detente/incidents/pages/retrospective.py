@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import msgspec
+from msgspec.structs import replace
 
 from detente.facts import watch, work
 from detente.facts.incidents import QUESTIONS, Section
@@ -146,7 +147,14 @@ def _question(
 
 
 def _happened(node: Node, incident: Incident) -> str:
-    return wording.what_happened(story.play_of(node, incident).acts)
+    """As far as it was over: what was made of it afterwards is no part of what happened."""
+    acts = story.play_of(node, incident).acts
+    end = incident.closed_at
+    if end is None:
+        return wording.what_happened(acts)
+    return wording.what_happened(
+        replace(act, moments=tuple(each for each in act.moments if each.at <= end)) for act in acts
+    )
 
 
 def _wrong(node: Node, incident: Incident) -> str:

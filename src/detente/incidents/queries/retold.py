@@ -115,7 +115,7 @@ def _said(each: Recorded, incident: Incident, named: Named) -> tuple[Sort, str] 
             return None
         case incidents.Noted() as fact:
             who = each.by if ":" not in each.by else "Somebody"
-            return "action", f"{who} wrote: {fact.note}"
+            return "action", _sentence(who, f"wrote: {fact.note}")
         case incidents.Closed() as fact:
             return "end", _sentence(f"Incident {plain(fact.about)}", f"was {fact.says()}")
         case pager.NotTold() | pager.TurnedAway():

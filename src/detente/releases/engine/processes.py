@@ -2,13 +2,15 @@
 
 Each runs in a process group of its own, and what it prints goes into a file and not into a pipe: when
 the node dies in the middle, the program is not torn down by a broken pipe half way through shipping.
-Whatever it starts inherits a mark in its environment, by which the next node finds what still runs.
+A shell that waits for it carries a mark, by which the next node finds whether it still runs. What it
+starts for good (the shop itself) does not carry the mark, and is nobody's to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,9 +23,9 @@ import msgspec
 
 from detente.kernel.clock import Seconds, lasting
 
-MARK = "DETENTE_MARK"
 _TAIL = 4_000  # bytes that are shown while it runs
 _KEPT = 128 * 1024  # bytes that are kept of what it printed, from its beginning and its end
+_WAITING = '"$@"; exit $?'  # two commands, so that no shell puts the program in its own place
 _GRACE: Seconds = 5.0  # between asking it to end and ending it
 
 
@@ -73,12 +75,14 @@ class Running:
         Cancelled, it is ended with all that it started; `left_alone`, it goes on by itself, because
         half a release is worse than one whose end nobody sees.
         """
-        surroundings = {**os.environ, **environment, MARK: mark}
+        if why := _cannot_start(self._argv[0], cwd):
+            return Ended(why=why, printed=b"")
         with tempfile.TemporaryFile() as output:
+            argv = ["/bin/sh", "-c", _WAITING, mark, *self._argv]
             try:
-                process = _start(self._argv, cwd, surroundings, output)
+                process = _start(argv, cwd, {**os.environ, **environment}, output)
             except (OSError, ValueError) as error:
-                return Ended(why=_not_started(self._argv[0], cwd, error), printed=b"")
+                return Ended(why=f"{self._argv[0]} could not be started: {error}", printed=b"")
             self._output = output
             try:
                 why = await self._wait(process, timeout)
@@ -139,31 +143,49 @@ async def _end_of(process: subprocess.Popen[bytes]) -> int:
 
 
 def _ended(code: int) -> str:
-    if code > 0:
-        return f"ended with exit code {code}"
+    sign = -code if code < 0 else code - 128 if 128 < code < 160 else 0  # as shells say it
     with suppress(ValueError):
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"was ended by signal {-code}"
+        return f"was ended by {signal.Signals(sign).name}"
+    return f"ended with exit code {code}"
 
 
-def _not_started(program: str, cwd: Path | None, error: OSError | ValueError) -> str:
+def _cannot_start(program: str, cwd: Path | None) -> str:
+    """Why it could not even begin; empty if it can."""
     if cwd is not None and not cwd.is_dir():
         return f"there is no folder {cwd}; say under releases.services where the repository is"
-    reason = (getattr(error, "strerror", None) or str(error)).lower()
-    return f"{program} could not be started: {reason}"
+    path = (cwd or Path()) / program if "/" in program else shutil.which(program)
+    with suppress(ValueError):  # what no path can be, Popen will say
+        if path is None or not Path(path).exists():
+            return f"{program} could not be started: there is no such program"
+        if not os.access(path, os.X_OK):
+            return f"{program} could not be started: it may not be executed; use chmod +x"
+    return ""
 
 
 async def end_group(process: subprocess.Popen[bytes]) -> None:
     """Ask its whole group to end, then end it."""
+    await _end(process.pid)
+    process.wait()
+
+
+async def _end(group: int) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await _end_of(process)
-                break
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what it had started and left
+            os.killpg(group, sign)
+        for _ in range(100):
+            if not _lives(group):
+                return
+            await asyncio.sleep(_GRACE / 100)
+
+
+def _lives(group: int) -> bool:
+    """Does anything of that group still run? What has ended and is only not buried does not."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, IndexError):
+            state, _parent, its, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+            if entry.name.isdigit() and its == str(group) and state not in "ZX":
+                return True
+    return False
 
 
 def _kept(output: IO[bytes]) -> bytes:
@@ -178,29 +200,23 @@ def _kept(output: IO[bytes]) -> bytes:
 
 
 def still_running(mark: str) -> list[int]:
-    """The processes that carry this mark."""
-    return sorted(_carrying(f"{MARK}={mark}".encode()))
+    """The shells that carry this mark, each the first of its group."""
+    return sorted(_carrying(mark.encode()))
 
 
 def _carrying(mark: bytes) -> Iterator[int]:
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
         with suppress(OSError):  # it has ended meanwhile, or is somebody else's
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().split(b"\0")[3:4] == [
+                mark
+            ]:
                 yield int(entry.name)
 
 
 async def end_marked(mark: str) -> None:
-    """End whatever still carries this mark."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for pid in still_running(mark):
-            with suppress(ProcessLookupError):
-                os.kill(pid, sign)
-        for _ in range(50):
-            if not still_running(mark):
-                return
-            await asyncio.sleep(_GRACE / 50)
+    """End whatever still carries this mark, with its group."""
+    for group in still_running(mark):
+        await _end(group)
 
 
 async def wait_for_marked(mark: str, timeout: Seconds) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from detente.kernel.catalogue import Catalogue, Mistake, unknown
+from detente.kernel.config.schema import NAME
 from detente.kernel.fact import Subject, plain
 from detente.toggles.engine.ruleset import BadDefinition, Ruleset
 from detente.toggles.settings import Guard, Rule, Scalar, Toggle, Toggles, Trait, Value, Who
@@ -246,6 +247,7 @@ def mistakes(toggles: Toggles, catalogue: Catalogue) -> Iterator[Mistake]:
     yield from broken
     for segment, who in toggles.segments.items():
         yield from _in_who(("toggles", "segments", segment), who)
+    yield from _names(toggles, filed)
     for name, toggle in toggles.toggles.items():
         here: Where = ("toggles", "toggles", name)
         yield from _belongs(toggle, here, catalogue)
@@ -256,6 +258,21 @@ def mistakes(toggles: Toggles, catalogue: Catalogue) -> Iterator[Mistake]:
         if toggle.guard is not None:
             yield from _in_guard(toggle.guard, (*here, "guard"), catalogue)
     yield from _in_schedules(toggles, catalogue, filed)
+
+
+_TAKEN = ("definitions", "stream", "counts")  # addresses of programs, below /toggles
+
+
+def _names(toggles: Toggles, filed: Mapping[str, Any]) -> Iterator[Mistake]:
+    """A toggle's name is a part of its address."""
+    for name in filed:
+        if not re.fullmatch(NAME, name):
+            says = f"the flag “{name}” cannot have an address; use letters, digits, dots and dashes"
+            yield Mistake(("toggles", "file"), says)
+    for name in (*toggles.toggles, *filed):
+        if name in _TAKEN:
+            where: Where = ("toggles", "file") if name in filed else ("toggles", "toggles", name)
+            yield Mistake(where, f"/toggles/{name} is an address for programs; choose another name")
 
 
 def _belongs(toggle: Toggle, here: Where, catalogue: Catalogue) -> Iterator[Mistake]:

@@ -155,26 +155,34 @@ def judge(
     *,
     guard_for: Seconds,
     now: Instant,
+    belongs_to: Subject = "",
 ) -> list[Fact]:
-    """Flip back, let it stay, or go on looking."""
+    """Flip back, let it stay, or go on looking. `belongs_to` names the service, vendor or journey."""
     if broken:
-        return [_tripped(flip, broken[0])]
+        return [_tripped(flip, broken[0], belongs_to)]
     worst = max(watched, key=lambda each: each.e_value, default=None)
     if worst is not None and worst.e_value >= threshold(len(watched)):
-        return [_blamed(flip, worst, len(watched), now)]
+        return [_blamed(flip, worst, len(watched), now, belongs_to)]
     if now >= ends(flip, guard_for):
-        return [_stays(flip, watched, guard_for)]
+        return [_stays(flip, watched, guard_for, belongs_to)]
     return []
 
 
-def _tripped(flip: Flip, broken: Broken) -> FlippedBack:
+def _tripped(flip: Flip, broken: Broken, belongs_to: Subject) -> FlippedBack:
     why = f"the promise {plain(broken.about)} was broken meanwhile ({broken.says})"
     return FlippedBack(
-        about=flip.about, because=broken.about, why=why, flip=flip.position, release=flip.release
+        about=flip.about,
+        because=broken.about,
+        why=why,
+        flip=flip.position,
+        release=flip.release,
+        belongs_to=belongs_to,
     )
 
 
-def _blamed(flip: Flip, worst: Watched, eyes: int, now: Instant) -> FlippedBack:
+def _blamed(
+    flip: Flip, worst: Watched, eyes: int, now: Instant, belongs_to: Subject
+) -> FlippedBack:
     return FlippedBack(
         about=flip.about,
         because=worst.about,
@@ -184,6 +192,7 @@ def _blamed(flip: Flip, worst: Watched, eyes: int, now: Instant) -> FlippedBack:
         of=worst.of,
         flip=flip.position,
         release=flip.release,
+        belongs_to=belongs_to,
     )
 
 
@@ -210,7 +219,9 @@ def once_in(often: float) -> str:
     return f"{int(often // step * step):,}"
 
 
-def _stays(flip: Flip, watched: Sequence[Watched], guard_for: Seconds) -> GuardPassed:
+def _stays(
+    flip: Flip, watched: Sequence[Watched], guard_for: Seconds, belongs_to: Subject
+) -> GuardPassed:
     failed, of = sum(each.failed for each in watched), sum(each.of for each in watched)
     unknown = tuple(each.about for each in watched if each.blind or not each.of)
     told = len(watched) - len(unknown)
@@ -229,4 +240,5 @@ def _stays(flip: Flip, watched: Sequence[Watched], guard_for: Seconds) -> GuardP
         unknown=unknown,
         note=note,
         release=flip.release,
+        belongs_to=belongs_to,
     )

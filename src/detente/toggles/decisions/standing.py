@@ -93,18 +93,17 @@ def put(
     toggle: Declared, wanted: Wanted, *, why: str = "", release: Subject = "", step: int = 0
 ) -> Fact:
     """The fact that puts it there."""
-    about = toggle.about
+    told: dict[str, Any] = {
+        "about": toggle.about, "why": why, "release": release, "step": step,
+        "belongs_to": toggle.of,
+    }  # fmt: skip
     if wanted.percent is None:
         value = json.dumps(wanted.value, ensure_ascii=False)
-        return Set(
-            about=about, value=value, variant=wanted.variant, why=why, release=release, step=step
-        )
+        return Set(value=value, variant=wanted.variant, **told)
     if wanted.percent == 0:
-        return SwitchedOff(about=about, why=why, release=release, step=step)
+        return SwitchedOff(**told)
     to = "everybody" if wanted.percent >= 100 else share(wanted.percent)
-    return SwitchedOn(
-        about=about, to=to, percent=wanted.percent, why=why, release=release, step=step
-    )
+    return SwitchedOn(to=to, percent=wanted.percent, **told)
 
 
 def is_so(toggle: Declared, standing: Standing, wanted: Wanted) -> bool:

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -66,8 +66,8 @@ class Client:
         self._now = self._clock.now
         self._program = program or os.environ.get("DETENTE_PROGRAM") or _called()
         self._ruleset = Ruleset.parse({"flags": {}})
-        self._rules: Mapping[str, Rule] = {}
-        self._overridden: list[Mapping[str, Rule]] = []
+        self._entries: Mapping[str, Answer | Rule] = {}  # an answer, or how to find it
+        self._overridden: list[Mapping[str, Answer]] = []
         self._listeners: list[Callable[[State], None]] = []
         self._following: Following | None = None
         self.state = State()
@@ -85,16 +85,18 @@ class Client:
 
     def on(self, key: str, context: Context = None, default: bool = False) -> bool:
         """Is it on, for this person, request or whatever `context` describes?"""
-        rule = self._rules.get(key)
-        answer = self._ruleset.unknown(key) if rule is None else rule(context, self._now)
+        answer = self._entries.get(key)
+        if type(answer) is not Answer:
+            answer = answer(context, self._now) if answer else self._ruleset.unknown(key)
         answer.handed_out[0] += 1
         value = answer.value
         return value if value is True or value is False else default
 
     def value(self, key: str, default: T, context: Context = None) -> T:
         """Which value does it have? Always of the default's kind; when in doubt, the default."""
-        rule = self._rules.get(key)
-        answer = self._ruleset.unknown(key) if rule is None else rule(context, self._now)
+        answer = self._entries.get(key)
+        if type(answer) is not Answer:
+            answer = answer(context, self._now) if answer else self._ruleset.unknown(key)
         answer.handed_out[0] += 1
         value = answer.value
         if value.__class__ is not default.__class__:
@@ -103,10 +105,10 @@ class Client:
 
     def answer(self, key: str, context: Context = None) -> Answer:
         """The value with its reason. It is not counted."""
-        rule = self._rules.get(key)
-        return (
-            self._ruleset.unknown(key) if rule is None else cast(Answer, rule(context, self._now))
-        )
+        entry = self._entries.get(key)
+        if isinstance(entry, Answer):
+            return entry
+        return self._ruleset.answer(key, context, self._now)
 
     def toggle(self, key: str, default: T) -> Toggle[T]:
         """A handle, for toggles that are asked for in many places."""
@@ -114,7 +116,7 @@ class Client:
 
     def keys(self) -> list[str]:
         """The names of all toggles that are known here."""
-        return [*self._rules]
+        return [*self._entries]
 
     def outcome(self, key: str, *, ok: bool, context: Context = None) -> None:
         """Tell how it turned out for whoever `context` describes: a guard may be looking on."""
@@ -207,7 +209,7 @@ class Client:
     @contextmanager
     def override(self, values: Mapping[str, Any]) -> Iterator[None]:
         """In this block these toggles have these values, whatever the rules say. For tests."""
-        mine = {key: _always(value) for key, value in values.items()}
+        mine = {key: Answer(value, "override") for key, value in values.items()}
         with self._lock:
             self._overridden.append(mine)
             self._lay_over()
@@ -219,10 +221,10 @@ class Client:
                 self._lay_over()
 
     def _lay_over(self) -> None:
-        rules = self._ruleset.rules
+        entries: dict[str, Answer | Rule] = {**self._ruleset.rules, **self._ruleset.fixed}
         for each in self._overridden:
-            rules = {**rules, **each}
-        self._rules = rules
+            entries |= each
+        self._entries = entries
 
     # -- after a fork ----------------------------------------------------------------------------------
 
@@ -250,11 +252,6 @@ class Toggle(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<toggle {self.key}>"
-
-
-def _always(value: Any) -> Rule:
-    answer = Answer(value, "override", "STATIC")
-    return lambda _context, _clock: answer
 
 
 def _called() -> str:

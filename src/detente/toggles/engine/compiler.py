@@ -201,7 +201,7 @@ class Compiler:
             f"{margin}person = context.get({self._constant('targetingKey')})",
             f"{margin}if type(person) is not str or not person:",
             *nobody,
-            f"{margin}place = hashed({before}, 0, False)",
+            f"{margin}place = hashed({before})",
         ]
 
     _blocks: Mapping[str | None, Callable[..., list[str] | None]] = {

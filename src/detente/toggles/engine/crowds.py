@@ -109,8 +109,7 @@ def _float(value: float) -> bytes:
 
 # -- places ------------------------------------------------------------------------------------------
 
-hashed = mmh3.hash
-"""Places of bytes: (bytes, 0, False)."""
+hashed = mmh3.mmh3_32_uintdigest
 
 _MOST_KNOWN = 4096
 
@@ -137,14 +136,14 @@ def place_v3(who: Any) -> int | None:
     if who is None or isinstance(who, (list, tuple)):
         return None
     try:
-        return hashed(written[who] if who.__class__ is str else cbor(who), 0, False)
+        return hashed(written[who] if who.__class__ is str else cbor(who))
     except Unhashable:
         return None
 
 
 def place_v2(who: Any) -> int | None:
     """Only texts have a place."""
-    return hashed(letters[who], 0, False) if who.__class__ is str else None
+    return hashed(letters[who]) if who.__class__ is str else None
 
 
 def before_v3(toggle: str) -> bytes:
@@ -160,7 +159,7 @@ def place_of(person: Any, before: bytes, bytes_of: Known) -> int | None:
     """Where a person stands for one toggle, told apart by the key."""
     if person.__class__ is not str or not person:
         return None
-    return hashed(before + bytes_of[person], 0, False)
+    return hashed(before + bytes_of[person])
 
 
 def stretches(weights: Sequence[int]) -> list[int]:

@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True, eq=False):
     handed_out: list[int] = msgspec.field(default_factory=lambda: [0])  # how often, if counted
 
 
-def _by_itself(answer: Answer) -> Rule:
+def _always(answer: Answer) -> Rule:
     return lambda _context, _clock: answer
 
 
@@ -56,7 +56,9 @@ class Toggle:
         self._metadata: Metadata = {**shared.metadata, **flag.get("metadata", {})}
         self._settled: dict[str | None, Answer] = {}
         self._errors = [0]  # counted together: what went wrong is told afresh each time
-        self.asked: Rule = self._rule(shared)
+        self.fixed: Answer | None = self._by_itself()
+        """The answer, where it is the same for everybody."""
+        self.asked: Rule = _always(self.fixed) if self.fixed else self._rule(shared)
 
     @property
     def handed_out(self) -> list[tuple[str | None, list[int]]]:
@@ -64,17 +66,19 @@ class Toggle:
         answers = [(each.variant, each.handed_out) for each in self._settled.values()]
         return [*answers, (None, self._errors)]
 
-    def _rule(self, shared: Shared) -> Rule:
-        if self._flag["state"] == "DISABLED":
-            return _by_itself(self._answer(None, None, "DISABLED"))
-        rule = self._flag.get("targeting")
+    def _by_itself(self) -> Answer | None:
         default = self._flag.get("defaultVariant") or None
-        if not rule:
-            return _by_itself(self._answer(None, default, "STATIC" if default else "DEFAULT"))
+        if self._flag["state"] == "DISABLED":
+            return self._answer(None, None, "DISABLED")
+        if not self._flag.get("targeting"):
+            return self._answer(None, default, "STATIC" if default else "DEFAULT")
+        return None
+
+    def _rule(self, shared: Shared) -> Rule:
         for name in self._variants:
             self._answer(name, name, "TARGETING_MATCH")
-        self._answer(None, default, "DEFAULT")
-        return self._compiler(shared).compiled(rule)
+        self._answer(None, self._flag.get("defaultVariant") or None, "DEFAULT")
+        return self._compiler(shared).compiled(self._flag["targeting"])
 
     def _compiler(self, shared: Shared) -> Compiler:
         return Compiler(
@@ -140,6 +144,8 @@ class Ruleset:
         self._toggles: dict[str, Toggle] = {}
         self.rules: dict[str, Rule] = {}
         """Each toggle's rule, for those in a hurry: (context, clock) → Answer."""
+        self.fixed: dict[str, Answer] = {}
+        """The answers of those that answer everybody alike."""
         self._unknown: dict[str, Answer] = {}
 
     @classmethod
@@ -175,10 +181,13 @@ class Ruleset:
         except BadDefinition as bad:
             if strict:
                 raise
-            self.rules[key] = _by_itself(_broken(bad, self.shared))
+            self.fixed[key] = _broken(bad, self.shared)
+            self.rules[key] = _always(self.fixed[key])
             return
         self._toggles[key] = toggle
         self.rules[key] = toggle.asked
+        if toggle.fixed is not None:
+            self.fixed[key] = toggle.fixed
 
     def evaluate(self, key: str, context: Context = None, *, now: int) -> Answer:
         """What the toggle answers. `now` is in nanoseconds, like every point in time of ours."""

@@ -131,7 +131,9 @@ class Agent:
         before, self._tag = self._errand, tag
         if before is not None and before == errand:
             return
-        if before is not None:
+        if before is None:
+            self._since = max(self._since, self._clock.now())
+        else:
             self._close_sheet(self._clock.now())
         self._errand = errand
         self._changed.set()

@@ -15,7 +15,7 @@ from detente.kernel.fact import Fact, Subject, kind
 from detente.kernel.ledger import LedgerError
 from detente.kernel.node import Node
 from detente.watch import queries
-from detente.watch.decisions import Standing, view_of
+from detente.watch.decisions import Standing, look_of
 from detente.watch.engine.verdict import Look, Opinion, Role, how_it_failed, verdict
 from detente.watch.engine.wire import Result
 from detente.watch.settings import Check, Watch, owner
@@ -27,7 +27,7 @@ HOLDS_FOR: Seconds = 10.0  # a verdict is told once it has been the same for so 
 UNSURE_FOR: Seconds = 60.0  # that nobody can tell is told later: most outages say more by then
 _LONGEST_WAIT: Seconds = 180.0  # for everybody to have looked
 
-Views = Mapping[str, Mapping[str, Standing]]  # by check, then by place
+Standings = Mapping[str, Mapping[str, Standing]]  # by check, then by place
 
 
 class Leaning(msgspec.Struct, frozen=True):
@@ -41,11 +41,15 @@ class Court:
     """One node's judgement of its outages."""
 
     def __init__(
-        self, node: Node, views: Views, last: Mapping[tuple[str, str], Result], began: Instant
+        self,
+        node: Node,
+        standings: Standings,
+        last: Mapping[tuple[str, str], Result],
+        began: Instant,
     ) -> None:
         self.node = node
         self.watch = node.settings(Watch)
-        self.views = views
+        self.standings = standings
         self.last = last
         self._began = began
         self._leanings: dict[Subject, Leaning] = {}
@@ -147,7 +151,7 @@ class Court:
         for name, check in self.watch.checks.items():
             role = self._role(name, check, about, entwined)
             if role is not None and not check.warns_only:
-                found += [self._look(name, place, role, since) for place in self.views[name]]
+                found += [self._look(name, place, role, since) for place in self.standings[name]]
         return found
 
     def _role(self, name: str, check: Check, about: Subject, entwined: set[Subject]) -> Role | None:
@@ -167,7 +171,7 @@ class Court:
         yield from (each for each in self._owners.values() if about in needs.needing(each))
 
     def _look(self, name: str, place: str, role: Role, since: Instant) -> Look:
-        view, of = self.views[name][place], self._owners[name]
+        standing, of = self.standings[name][place], self._owners[name]
         result = self.last.get((name, place))
         here = place == self.watch.place
         outside = self.watch.places.get(place)
@@ -175,18 +179,18 @@ class Court:
             role=role, of=of, title=self.node.title(of), place=place, inside=here,
             network=outside.network if outside else "", saw="nothing yet",
         )  # fmt: skip
-        if result is None or view.blind or result.slot < since:
+        if result is None or standing.blind or result.slot < since:
             return look
-        if view.down or view.failures >= 2:
-            reason, how = result.reason or view.reason, how_it_failed(result)
+        if standing.down or standing.failures >= 2:
+            reason, how = result.reason or standing.reason, how_it_failed(result)
             return msgspec.structs.replace(
                 look, saw="fails", how=how, reason=reason, cites=self._cites(name, place)
             )
-        return look if view.failures else msgspec.structs.replace(look, saw="answers")
+        return look if standing.failures else msgspec.structs.replace(look, saw="answers")
 
     def _cites(self, name: str, place: str) -> int:
         """The fact that says so, once one does."""
-        subjects = (f"check:{name}", view_of(name, place))
+        subjects = (f"check:{name}", look_of(name, place))
         going = spans.going_on(self.node.rows)
         return max((each.opened_by for each in going if each.about in subjects), default=0)
 

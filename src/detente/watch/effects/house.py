@@ -10,7 +10,7 @@ from detente.kernel.clock import later
 from detente.kernel.fact import Subject
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
-from detente.watch.decisions import view_of
+from detente.watch.decisions import look_of
 from detente.watch.settings import Watch
 
 
@@ -28,14 +28,14 @@ _OURS = ("outage", "warning", "blind", "unreached")
 
 
 def _watched(watch: Watch) -> set[Subject]:
-    """Every check, and every view of one that is still made."""
-    views = {
-        view_of(name, place)
+    """Every check, and every look of one that is still made."""
+    looks = {
+        look_of(name, place)
         for name, check in watch.checks.items()
         for place in watch.looking_at(check)
         if watch.looking_at(check) != (watch.place,)
     }
-    return views | {f"check:{name}" for name in watch.checks}
+    return looks | {f"check:{name}" for name in watch.checks}
 
 
 async def expire(node: Node) -> None:

@@ -41,7 +41,7 @@ class Watcher:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.watch = node.settings(Watch)
-        self.views = {
+        self.looks = {
             name: {place: self._remembered(name, place) for place in self.watch.looking_at(check)}
             for name, check in self.watch.checks.items()
         }
@@ -65,7 +65,7 @@ class Watcher:
     def standings(self) -> dict[str, Standing]:
         """How each check stands as seen from our own place."""
         here = self.watch.place
-        return {name: views[here] for name, views in self.views.items() if here in views}
+        return {name: looks[here] for name, looks in self.looks.items() if here in looks}
 
     def _is_ours_alone(self, check: Check) -> bool:
         return self.watch.looking_at(check) == (self.watch.place,)
@@ -76,7 +76,7 @@ class Watcher:
         """A check that was down when the node stopped is down until it answers."""
         check = self.watch.checks[name]
         alone = self._is_ours_alone(check)
-        mine = self._going_on(f"check:{name}" if alone else decisions.view_of(name, place))
+        mine = self._going_on(f"check:{name}" if alone else decisions.look_of(name, place))
         whole = self._going_on(f"check:{name}")
         fallen = mine.get("outage") or mine.get("unreached")
         if fallen is None and check.warns_only:
@@ -149,15 +149,15 @@ class Watcher:
         facts: list[Fact] = []
         for result in results:
             check = self.watch.checks.get(result.id)
-            if check is not None and place in self.views[result.id]:
+            if check is not None and place in self.looks[result.id]:
                 facts += self._judge_one(result.id, check, place, result)
         return facts
 
     def _judge_one(self, name: str, check: Check, place: str, result: Result) -> list[Fact]:
         of = owner(name, check, self.node.catalogue)
-        before = self.views[name][place]
+        before = self.looks[name][place]
         standing, news = decisions.judge(name, check, of, before, result)
-        self.views[name][place] = standing
+        self.looks[name][place] = standing
         if standing.seen != before.seen:
             self.last[name, place] = result
             news += self._noticed(name, check, of, place, result)
@@ -166,10 +166,10 @@ class Watcher:
     def _together(self, name: str, place: str, news: list[Fact]) -> list[Fact]:
         """What one place saw, and what it means for the check."""
         check = self.watch.checks[name]
-        views = self.views[name]
-        seen = decisions.as_seen_from(place, check, views[place], news)
+        looks = self.looks[name]
+        seen = decisions.as_seen_from(place, check, looks[place], news)
         self._wholes[name], more = decisions.put_together(
-            name, check, owner(name, check, self.node.catalogue), self._wholes[name], views, seen,
+            name, check, owner(name, check, self.node.catalogue), self._wholes[name], looks, seen,
             now=self.node.clock.now(), sheet=self.watch.sheet, behind=self._behind,
         )  # fmt: skip
         return [*seen, *more]
@@ -275,7 +275,7 @@ async def watch(node: Node) -> None:
     await prober.start(orders)
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(Court(node, watcher.views, watcher.last, watcher.began).sit())
+            group.create_task(Court(node, watcher.looks, watcher.last, watcher.began).sit())
             if orders.probes:
                 group.create_task(watcher.file_regularly())
             group.create_task(prober.listen(watcher.heard))

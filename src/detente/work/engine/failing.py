@@ -27,7 +27,7 @@ _CHANGING = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "…"),
     (re.compile(r"\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "…"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?"), "…"),
-    (re.compile(r"(?<!HTTP )(?<![\w.])\d+(?:[.,:]\d+)*"), "#"),
+    (re.compile(r"(?<!HTTP )(?<![\w.])\d+(?:[.,:]\d+)*"), "…"),
 )
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 

@@ -168,7 +168,7 @@ def _refuse_twins(names: Sequence[str], wanted: Mapping[str, str], number: int) 
 
 def _no_column(missing: Sequence[str], there: Sequence[str]) -> str:
     near = difflib.get_close_matches(missing[0], there, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there[:20]) or 'none'}"
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there[:20]) or 'none'}."
     others = f" (nor {', '.join(missing[1:])})" if len(missing) > 1 else ""
     return f"no column is called {missing[0]}{others}; {hint} Say which is which under statement:"
 
