@@ -78,7 +78,7 @@ def _rates(rates: list[float]) -> str:
 
 def our_round(port: int, core: int) -> float:
     """Checks per CPU second of prober and consumer together, in a process pinned to one core."""
-    command = [sys.executable, __file__, "--consume", str(port)]
+    command = [sys.executable, "-P", __file__, "--consume", str(port)]
     done = subprocess.run(
         command,
         check=True,
@@ -277,7 +277,7 @@ def target(core: int) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     port = listener.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(listener.fileno())],
+        [sys.executable, "-P", __file__, "--serve", str(listener.fileno())],
         pass_fds=[listener.fileno()],
         preexec_fn=lambda: _pin(core),  # noqa: PLW1509 - no threads here
     )

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.turns import MISSING, THEIRS, Contestant, pairs, serve
 
 ROUNDS = 41
 SLICE = 0.012  # seconds
@@ -34,7 +37,6 @@ RIVALS = {
     "growthbook": "growthbook",
     "unleash": "UnleashClient",
 }
-THEIRS = Path(__file__).parent.parent / ".venv-bench" / "bin" / "python"
 KEYS = range(1_000)
 PERSON = {"country": "DE", "plan": "free", "email": "ann@example.com"}
 
@@ -44,18 +46,20 @@ Case = Callable[[], Any]
 def main() -> int:
     """Run the comparison and say what came out."""
     if not THEIRS.exists():
-        print("No comparison: the rivals are not installed. `make bench` does that.")
+        print(MISSING)
         return 0
-    core = max(os.sched_getaffinity(0))
-    with Contestant("ours", sys.executable, core) as ours:
-        results = {rival: against(ours, rival, core) for rival in RIVALS}
-    print(f"{'':26}" + "".join(f"{told:>26}" for told in CASES.values()))
-    mine = {case: statistics.median([r[case][0] for r in results.values()]) for case in CASES}
-    print(f"{'détente':26}" + "".join(f"{_took(mine[case]):>26}" for case in CASES))
-    for rival, result in results.items():
-        told = [f"{_took(theirs)} = {ratio:.0f} x" for _, theirs, ratio in result.values()]
-        print(f"{RIVALS[rival]:26}" + "".join(f"{each:>26}" for each in told))
-    least = min(ratio for result in results.values() for _, _, ratio in result.values())
+    core, rows = max(os.sched_getaffinity(0)), {}
+    with Contestant(__file__, "ours", sys.executable, core) as ours:
+        for rival in RIVALS:
+            with Contestant(__file__, rival, THEIRS, core) as theirs:
+                rows[rival] = {case: pairs(ours, theirs, case, ROUNDS) for case in CASES}
+    print(f"{'':24}" + "".join(f"{told:>26}" for told in CASES.values()))
+    mine = {case: statistics.median([row[case][0] for row in rows.values()]) for case in CASES}
+    print(f"{'détente':24}" + "".join(f"{_took(mine[case]):>26}" for case in CASES))
+    for rival, row in rows.items():
+        told = [f"{_took(theirs)} = {ratio:.0f} x" for _, theirs, ratio in row.values()]
+        print(f"{RIVALS[rival]:24}" + "".join(f"{each:>26}" for each in told))
+    least = min(ratio for row in rows.values() for _, _, ratio in row.values())
     print(f"at least {least:.1f} times as fast (wanted: {WANTED:.0f} or more)")
     return 0 if least >= WANTED else 1
 
@@ -67,55 +71,11 @@ def _took(nanoseconds: float) -> str:
     return f"{nanoseconds:.0f} ns"
 
 
-def against(ours: Contestant, rival: str, core: int) -> dict[str, tuple[float, float, float]]:
-    """Case by case: our time, theirs, and the ratio."""
-    with Contestant(rival, str(THEIRS), core) as theirs:
-        return {case: _pairs(ours, theirs, case) for case in CASES}
-
-
-def _pairs(ours: Contestant, theirs: Contestant, case: str) -> tuple[float, float, float]:
-    mine, other, ratios = [], [], []
-    before = ours.ask(case)
-    for _ in range(ROUNDS):
-        took, after = theirs.ask(case), ours.ask(case)
-        ratios.append(took / ((before + after) / 2))
-        mine.append(after)
-        other.append(took)
-        before = after
-    return statistics.median(mine), statistics.median(other), statistics.median(ratios)
-
-
-class Contestant:
-    """A process with its toggles loaded: told a case, it says how many nanoseconds one takes."""
-
-    def __init__(self, name: str, python: str, core: int) -> None:
-        self._process = subprocess.Popen(
-            [python, __file__, "--serve", name, str(core)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Contestant:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def ask(self, case: str) -> float:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(case + "\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-
 # -- in the contestants' processes -----------------------------------------------------------------
 
 
-def serve(name: str, core: int) -> None:
-    """Answer cases until nobody asks any more."""
-    os.sched_setaffinity(0, {core})
+def contestant(name: str) -> Callable[[str], float]:
+    """What answers cases in a process of that name."""
     made: Mapping[str, Callable[[], dict[str, Case]]] = {
         "ours": ours,
         "flagd": flagd,
@@ -123,8 +83,7 @@ def serve(name: str, core: int) -> None:
         "unleash": unleash,
     }
     cases = made[name]()
-    for asked in sys.stdin:
-        print(_slice(cases[asked.strip()]), flush=True)
+    return lambda case: _slice(cases[case])
 
 
 def _slice(case: Case) -> float:
@@ -312,6 +271,6 @@ def unleash() -> dict[str, Case]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2], int(sys.argv[3]))
+        serve(contestant(sys.argv[2]))
     else:
         sys.exit(main())

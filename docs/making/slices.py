@@ -61,7 +61,8 @@ def spans(noun: str) -> str:
         (
             f"*{each.name}*",
             ", ".join(code(fact.name) for fact in each.opens),
-            ", ".join(code(fact.name) for fact in each.closes),
+            ", ".join(code(fact.name) for fact in each.closes)
+            + "".join(f"; as a whole {code(fact.name)}" for fact in each.whole),
         )
         for each in card(noun).spans
     ]

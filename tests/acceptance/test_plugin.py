@@ -6,12 +6,14 @@ import asyncio
 import importlib.metadata
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import detente
 from detente.facts.acceptance import Ran
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -178,3 +180,66 @@ def test_importing_it_is_light() -> None:
     ).stdout.split()
     assert not {"aiohttp", "apsw", "jinja2", "click", "rich", "yaml", "detente.app"} & {*out}
     assert not [name for name in out if name.startswith(("detente.kernel.node", "detente.facts"))]
+
+
+def test_installed_as_others_install_it(tmp_path: Path) -> None:
+    """From site-packages, where pytest finds the plugin by itself, nothing even warns."""
+    site, suite = tmp_path / "site", tmp_path / "suite"
+    dist = site / "detente-0.1.0.dist-info"
+    dist.mkdir(parents=True)
+    source = Path(detente.__file__).parent
+    (site / "detente").symlink_to(source)
+    files = [f"detente/{each.relative_to(source)},," for each in source.rglob("*.py")]
+    (dist / "RECORD").write_text("\n".join(files) + "\n")
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: detente\nVersion: 0.1.0\n")
+    entry = "[pytest11]\ndetente = detente.acceptance.engine.plugin\n"
+    (dist / "entry_points.txt").write_text(entry)
+    suite.mkdir()
+    (suite / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (suite / "test_x.py").write_text(
+        "import pytest\n@pytest.mark.acceptance(id='x y')\ndef test_x(base_url): assert base_url\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(site), "DETENTE_BASE_URL": "http://x"}
+    worker = [sys.executable, "-P", "-m", "detente.acceptance.engine.worker"]
+    asked = {"place": "gate", "base_url": "http://x", "only": [], "timeout": 5}
+    lines = f"{json.dumps({'path': str(suite)})}\n{json.dumps(asked)}\n"
+    done = subprocess.run(
+        worker, input=lines, cwd=suite, env=environ, capture_output=True, text=True, check=False
+    )
+    assert '"outcome": "passed"' in done.stdout, done.stderr
+    build = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        build, cwd=suite, env=environ, capture_output=True, text=True, check=False
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_a_worker_goes_with_its_node(suite: Path, tmp_path: Path) -> None:
+    """When the node is killed nobody is left behind running tests."""
+    story = f"""
+import asyncio
+from pathlib import Path
+from detente.acceptance.engine.parent import Order, Plan, Suite
+
+async def main():
+    suite = Suite(Plan(path=Path({str(suite)!r}), home=Path({str(tmp_path)!r})), lambda _name: {{}})
+    await suite.run(Order(place="gate", base_url="http://127.0.0.1:9"))
+    print(suite.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+    node = subprocess.Popen([sys.executable, "-c", story], stdout=subprocess.PIPE, text=True)
+    assert node.stdout is not None
+    with node.stdout:
+        worker = int(node.stdout.readline())
+        node.kill()
+        node.wait()
+    ended = select.poll()
+    try:
+        watch = os.pidfd_open(worker)
+    except ProcessLookupError:
+        return
+    ended.register(watch, select.POLLIN)
+    assert ended.poll(10_000), "the worker is still there"
+    os.close(watch)

@@ -245,7 +245,7 @@ def test_nothing_secret_stands_on_the_command_line(stage: Stage) -> None:
             pid = runner._testers["shop"].pid  # type: ignore[attr-defined]
             for what in ("cmdline", "environ"):
                 assert SECRET.encode() not in Path(f"/proc/{pid}/{what}").read_bytes()
-            return None
+            return
 
     os.environ["BUYER_PASSWORD"] = SECRET
     try:

@@ -13,7 +13,7 @@ import pytest
 from detente.dependencies import levers, pages, queries
 from detente.dependencies.endpoints import take_in
 from detente.facts.dependencies import ChangePlanned, ChangeRecorded
-from detente.kernel.faces import signs_of
+from detente.kernel.faces import signs_of, subject
 from detente.kernel.forms import BadForm
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Asked, NotFound, Refused
@@ -154,6 +154,8 @@ def test_a_change_shows_where_it_belongs() -> None:
         assert panel is not None
         assert [each.change.title for each in panel.changes] == [TITLE]
         assert pages.change_panel(world.node, found[0].about) is not None
+        touched = subject(world.node, Ask(path={"kind": "infrastructure", "name": "db1"}))
+        assert [each.name for each in touched.told] == ["dependencies.change_recorded"]
         assert pages.change_panel(world.node, "change:nobody") is None
 
     simulate(story, declared=MAP)

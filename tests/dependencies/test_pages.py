@@ -246,7 +246,14 @@ def test_changes_and_suspicions_are_shown() -> None:
             assert "Must know: ops, dev" in on_screen
         look(world, "less than 1 in a million")
 
+    async def explained(world: World) -> None:
+        nodes = ("service:tax", "service:forms")
+        suspected = Suspected(about="suspicion:x", together=nodes, since=world.now, chance=2e-8)
+        await world.node.record(suspected, by="detente:dependencies")
+        assert "nobody declared why" not in drawn(world.node, MAP_PAGE)
+
     simulate(story, declared=MAP)
+    simulate(explained, declared=MAP)
 
 
 def test_the_panel_stands_on_everything_that_hangs_together() -> None:

@@ -89,7 +89,7 @@ def test_a_toggle_touches_what_it_belongs_to(agency) -> None:
     """The newest definition says so; every flip is a change, and the next flip takes it back."""
 
     async def story(node: Node) -> None:
-        defined = Defined(about="toggle:new", definition="{}", of=PORTAL)
+        defined = Defined(about="toggle:new", definition="{}", belongs_to=PORTAL)
         await write(node, defined, SwitchedOn(about="toggle:old"), SwitchedOff(about="toggle:old"))
         await write(node, SwitchedOn(about="toggle:new"))
         await falls(node)

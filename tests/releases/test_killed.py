@@ -14,11 +14,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+from detente.commands import root
 from detente.kernel.terminal.calling import Caller, NoNode, Troubled
 from detente.releases.pages import Room
 
-from .conftest import Shop
+from .conftest import ABOUT, Shop
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +41,10 @@ class Machine:
         return [sys.executable, "-m", "detente", *words]
 
     def up(self) -> None:
-        self.node = subprocess.Popen(
-            self.detente("up", "--port", "0"), cwd=self.home,
-            stdout=(self.home / "up.log").open("ab"), stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        with (self.home / "up.log").open("ab") as log:
+            self.node = subprocess.Popen(
+                self.detente("up", "--port", "0"), cwd=self.home, stdout=log, stderr=log
+            )
         self._until(self._answers)
 
     def kill(self) -> None:
@@ -50,14 +52,15 @@ class Machine:
         self.node.kill()
         self.node.wait()
 
-    def run(self, *words: str) -> str:
-        done = subprocess.run(self.detente(*words), cwd=self.home, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def pull(self, lever: str, about: str, **said: str) -> None:
+        Caller(self.ledger).pull(f"releases.{lever}", {"about": about, **said}, who="Ann")
+
+    def asked_for(self) -> None:
+        self.pull("request", "service:shop", title="Cheaper basket", starts="now")
 
     def let_go(self) -> None:
-        self.run("releases", "request", "shop", "--title", "Cheaper basket", "--starts", "now")
-        self.run("releases", "run", "1", "--leave")
+        self.asked_for()
+        self.pull("run", ABOUT)
 
     def room(self) -> Room:
         body = Caller(self.ledger).get("/releases/1")
@@ -203,7 +206,7 @@ def test_killed_while_it_is_watched_and_while_somebody_looks_on(shop: Shop) -> N
     shop.beside = 'watch: {checks: {shop: {http: "http://127.0.0.1:9/", every: 10s}}}'
     shop.watch = "watch: {for: 3s, checks: [shop]}"
     with machine(shop) as here:
-        here.run("releases", "request", "shop", "--title", "Cheaper basket", "--starts", "now")
+        here.asked_for()
         looking = subprocess.Popen(
             here.detente("releases", "run", "1"), cwd=here.home, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -228,7 +231,7 @@ def test_to_stop_looking_does_not_stop_it(shop: Shop) -> None:
     """Ctrl-C ends the looking, says so, and the release goes on."""
     shop.script("gate", f"while ! test -e {shop.home}/go; do sleep 0.05; done")
     with machine(shop) as here:
-        here.run("releases", "request", "shop", "--title", "Cheaper basket", "--starts", "now")
+        here.asked_for()
         looking = subprocess.Popen(
             here.detente("releases", "run", "1"), cwd=here.home, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -258,7 +261,7 @@ def test_a_node_told_to_stop_leaves_a_ship_alone(shop: Shop) -> None:
 
 def test_bad_input_in_a_terminal_changes_nothing(shop: Shop) -> None:
     """A file with mistakes, a release that is not there, a service that nobody ships."""
-    written = shop.home / "asked.yaml"
+    written, config = shop.home / "asked.yaml", shop.home / "detente.yaml"
     written.write_text("service: shop\ntitel: x\nstarts: 7\nkind: big\n")
     with machine(shop) as here:
         for words, says in (
@@ -294,18 +297,14 @@ def test_bad_input_in_a_terminal_changes_nothing(shop: Shop) -> None:
             (("run", "7"), "There is no release 7"),
             (("follow", "7"), "There is no release 7"),
         ):
-            done = subprocess.run(
-                here.detente("releases", *words), cwd=here.home, capture_output=True, text=True
-            )
-            assert done.returncode in (1, 2), words
-            assert says in done.stderr, (words, done.stderr)
-            assert "Traceback" not in done.stderr
+            done = CliRunner().invoke(root, ["releases", *words, "-c", str(config)])
+            assert done.exit_code in (1, 2), (words, done.output)
+            assert says in done.output, (words, done.output)
         written.write_text(
             "service: shop\ntitle: Fine\nstarts: in 2h\npeople: [Ann, Bob]\nplan: As always.\n"
         )
-        assert "release 1 requested: Fine" in here.run(
-            "releases", "request", "--from", str(written)
-        )
+        asked = ["releases", "request", "--from", str(written), "-c", str(config)]
+        assert "release 1 requested: Fine" in CliRunner().invoke(root, asked).output
         assert here.room().release.people == ("Ann", "Bob")
 
 
@@ -314,15 +313,7 @@ def test_the_feed_is_there(shop: Shop) -> None:
     import icalendar
 
     with machine(shop) as here:
-        here.run(
-            "releases",
-            "request",
-            "shop",
-            "--title",
-            "Cheaper basket",
-            "--starts",
-            "2030-12-01 21:00",
-        )
+        here.pull("request", "service:shop", title="Cheaper basket", starts="in 30d")
 
         async def ask() -> bytes:
             from detente.kernel.network import RealNetwork
@@ -344,9 +335,9 @@ def test_the_feed_is_there(shop: Shop) -> None:
             return icalendar.Calendar.from_ical(asyncio.run(ask())).walk("VEVENT")
 
         (before,) = asked()
-        here.run("releases", "change", "1", "--starts", "2030-12-02 21:00")
+        here.pull("change", ABOUT, starts="in 31d")
         (changed,) = asked()
-        here.run("releases", "withdraw", "1", "--why", "not needed")
+        here.pull("withdraw", ABOUT, why="not needed")
         (gone,) = asked()
         assert before["uid"] == changed["uid"] == gone["uid"]
         assert [each["sequence"] for each in (before, changed, gone)] == [0, 1, 2]

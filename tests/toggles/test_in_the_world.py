@@ -73,6 +73,7 @@ def test_a_switch_that_breaks_the_shop_is_flipped_back_once() -> None:
         await world.passes(1_800)
         (back,) = facts(world, "toggles.flipped_back")
         assert (back.because, back.release) == ("check:shop", "release:41")
+        assert back.belongs_to == "service:shop"
         assert "of check shop failed" in back.why
         assert value(world, beta=True) is False
         assert not spans.is_open(world.node.rows, "toggle on", "toggle:checkout")

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.work.test_pages import drawn, printed
 
 from detente.facts.work import DrillBegan, DrillEnded, DrillPassed
 from detente.kernel import spans
-from detente.kernel.slice import Lever, NotFound, Pull, Refused
+from detente.kernel.slice import Ask, Lever, NotFound, Pull, Refused
 from detente.testing import World, simulate
-from detente.work import levers, queries
+from detente.work import levers, pages, queries
 from detente.work.effects import Desk
 
 DECLARED = """
@@ -228,5 +229,26 @@ def test_a_drill_says_how_and_why() -> None:
     began = DrillBegan(
         about="route:payments", vendor="vendor:cardpay", how="hang", until=0, reason="are we ready?"
     )
-    assert "is in a drill until 1970" in began.says()
-    assert "are we ready?" in began.says()
+    assert began.says() == "is in a drill (the vendor is played, hang): are we ready?"
+
+
+def test_a_drill_is_loud_wherever_its_route_is_shown() -> None:
+    """On Now, on the queue's page with the way to end it, and in a terminal; afterwards its outcome."""
+
+    async def story(world: World) -> None:
+        await drill(world)
+        await world.call("payments", SALE, key="k1")
+        (sign,) = pages.signs(world.node)
+        assert sign.sentence.startswith("DRILL, nothing is broken: it is in a drill")
+        shown = drawn(world, pages.PAGES[0])
+        assert "nothing is broken" in shown
+        assert "End the drill" in shown
+        assert "DRILL on payments until" in printed(world, pages.queue(world.node, Ask()))
+        await world.passes(120)
+        assert pages.signs(world.node) == []
+        after = drawn(world, pages.PAGES[0]) + printed(world, pages.queue(world.node, Ask()))
+        assert "nothing lost" in after
+        assert "caught up in" in after
+        assert "1 taken, 1 parked, 1 charged" in after
+
+    simulate(story, declared=DECLARED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Any
 
 import click
 import msgspec
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from detente.acceptance.effects import Report
 from detente.acceptance.endpoints import Taken
+from detente.acceptance.engine import junit
+from detente.acceptance.engine.parent import Outcome
 from detente.acceptance.pages import Cell, Line, Overview, TestPage, Vouching
 from detente.acceptance.queries import PLACES
 from detente.kernel.clock import lasting
@@ -110,20 +112,44 @@ def _run(suite: str, **given: str | None) -> None:
         click.get_current_context().exit(2 if found.broken or not found.failed else 1)
 
 
-def _import(file: Path, **given: str | None) -> None:
+def _import(file: Path, place: str, of: str | None, run: str | None, **given: str | None) -> None:
+    body, outcomes = _read(file)
+    head = {name: value for name, value in given.items() if value} | {"place": place}
+    head["run"] = run or hashlib.sha256(body).hexdigest()[:24]
+    answers = [
+        _told(head, [_result(each, of or "") for each in outcomes[start : start + _AT_ONCE]])
+        for start in range(0, len(outcomes), _AT_ONCE)
+    ]
+    recorded, known = (sum(each) for each in zip(*answers, strict=True))
+    if asked().json:
+        print_json(msgspec.json.encode(Taken(run=head["run"], recorded=recorded, known=known)))
+        return
+    before = f", {known} were known already" if known else ""
+    click.echo(f"✓ {counted(recorded, 'result')} taken{before}.")
+
+
+_AT_ONCE = 200  # results in one request
+
+
+def _read(file: Path) -> tuple[bytes, list[Outcome]]:
     try:
         body = file.read_bytes()
+        return body, junit.read(body)
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}") from None
-    said = {name: value for name, value in given.items() if value}
-    said.setdefault("run", hashlib.sha256(body).hexdigest()[:24])
-    answer = _post(f"/acceptance/results?{urlencode(said)}", body)
-    if asked().json:
-        print_json(answer)
-        return
-    taken = msgspec.json.decode(answer, type=Taken)
-    known = f", {taken.known} were known already" if taken.known else ""
-    click.echo(f"✓ {counted(taken.recorded, 'result')} taken{known}.")
+    except junit.NotJUnit as wrong:
+        raise click.ClickException(f"{file} cannot be imported: {wrong}") from None
+
+
+def _result(outcome: Outcome, of: str) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.to_builtins(outcome)
+    return {**said, "of": outcome.of or of}
+
+
+def _told(head: dict[str, str], results: list[dict[str, Any]]) -> tuple[int, int]:
+    body = _post("/acceptance/results", msgspec.json.encode({**head, "results": results}))
+    taken = msgspec.json.decode(body, type=Taken)
+    return taken.recorded, taken.known
 
 
 def _post(path: str, body: bytes) -> bytes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detente.demo.story import Promised, Story
     from detente.demo.telling import Teller
 
-STORIES = ("vendor", "sso")
+STORIES = ("vendor", "sso", "release")
 """In the order in which they are told; `detente demo --story` plays one."""
 
 _PORT = 3383
@@ -76,11 +76,14 @@ async def _play(
 
 
 def _story(name: str, home: Path, teller: Teller, *, web: int) -> Story:
+    from detente.demo.release_story import ReleaseStory
     from detente.demo.sso_story import SignOnStory
     from detente.demo.stage import Absent
     from detente.demo.vendor_story import VendorStory
 
-    kinds: dict[str, type[Story]] = {kind.name: kind for kind in (VendorStory, SignOnStory)}
+    kinds: dict[str, type[Story]] = {
+        kind.name: kind for kind in (VendorStory, SignOnStory, ReleaseStory)
+    }
     if name not in kinds:
         raise Absent(f"no story is called {name}; there are: {', '.join(kinds)}")
     if home.is_dir() and any(home.iterdir()):

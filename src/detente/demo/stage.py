@@ -42,6 +42,7 @@ class Actor:
     process: asyncio.subprocess.Process | None = None
     ports: list[int] = field(default_factory=list)
     ready: Callable[[str], list[int]] = ports_in
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     async def enter(self) -> None:
         """Start it and wait until it says that it is ready."""
@@ -53,7 +54,12 @@ class Actor:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the director, who sends everybody home
                 preexec_fn=_leave_with_director,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    "NO_COLOR": "1",
+                    **self.environment,
+                },
             )
         try:
             async with asyncio.timeout(READY_WITHIN):

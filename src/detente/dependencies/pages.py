@@ -10,6 +10,7 @@ from detente.dependencies import decisions, queries, wording
 from detente.dependencies.engine import drawing
 from detente.dependencies.engine.drawing import BOX_HEIGHT, BOX_WIDTH, Line, Sort, Tag
 from detente.dependencies.engine.points import Atlas, Fall, is_central
+from detente.dependencies.engine.together import unexplained
 from detente.dependencies.queries import Change, Standing, Suspicion
 from detente.dependencies.settings import Dependencies
 from detente.kernel.clock import Instant, later, moment
@@ -206,7 +207,7 @@ def _map(node: Node, down: str, find: str, everything: bool) -> MapPage:
         ),
         more_pairs=max(0, len(atlas.pairs.found) - _MOST_PAIRS),
         pairs_untried=atlas.pairs.untried,
-        suspicions=tuple(queries.suspicions(node.rows)[:_MOST_PAIRS]),
+        suspicions=tuple(_still_a_riddle(node))[:_MOST_PAIRS],
         planned=tuple(_noted(node, each) for each in queries.planned(node.rows)),
         find=find,
         found=tuple(_point(node, atlas, atlas.fall(each), now) for each in found),
@@ -434,6 +435,13 @@ def _point(node: Node, atlas: Atlas, fall: Fall, now: Mapping[Subject, Standing]
         tone=now[about].tone,
         word=now[about].word,
     )
+
+
+def _still_a_riddle(node: Node) -> Iterable[Suspicion]:
+    """What was suspected, unless somebody has declared since what they share."""
+    for each in queries.suspicions(node.rows):
+        if len(unexplained(each.together, node.catalogue.needs)) > 1:
+            yield each
 
 
 def _beside(about: Subject, sort: Sort, now: Mapping[Subject, Standing]) -> Beside:

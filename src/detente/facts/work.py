@@ -259,7 +259,7 @@ class DrillBegan(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        return f"is in a drill until {iso(self.until)} (the vendor is played: {self.how}): {self.reason}"
+        return f"is in a drill (the vendor is played, {self.how}): {self.reason}"
 
 
 @named("work.drill_ended")

@@ -35,7 +35,11 @@ _LOOK_BACK = 5_000
 _MOST_SPANS = 400
 _EVERYTHING = ("*",)
 _DECLARED = ("vendor", "service", "infrastructure", "journey", "team")
-_WITH_A_DAY = ("vendor", "service", "infrastructure")  # the others show their own bars, or never are down
+_WITH_A_DAY = (
+    "vendor",
+    "service",
+    "infrastructure",
+)  # the others show their own bars, or never are down
 _WORST_FIRST: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
 
 
@@ -424,6 +428,8 @@ def _watched(
     worst = {sign.about: sign for sign in reversed(signs)}
     declared = [f"vendor:{name}" for name in node.catalogue.vendors]
     declared += [f"service:{name}" for name in node.catalogue.services]
+    looked_at = {measure.of for measure in node.catalogue.measures.values()}
+    declared += [each for each in node.catalogue.entries if each in looked_at]
     shown_well = [sign.about for sign in signs if sign.tone in ("good", "plain")]
     for about in dict.fromkeys((*declared, *shown_well)):
         parts = (*unwatched, *_parts(amiss, about))

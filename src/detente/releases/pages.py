@@ -418,7 +418,7 @@ def morning(node: Node, _ask: Ask) -> Morning:
     settings, now = node.settings(Releases), node.clock.now()
     report = settings.morning_report
     zone = settings.zone_of(report) if report is not None else settings.timezone
-    since = night.since_when(node, now)
+    since = night.since_when(node, report, now)
     return night.morning(
         node, day=f"{moment(now, zone):%Y-%m-%d}", zone=zone, since=since, until=now
     )

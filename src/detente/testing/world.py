@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from detente.acceptance.effects import Testers
+from detente.acceptance.engine.parent import Order, Outcome
+from detente.acceptance.settings import Suite
 from detente.app import declared_type, levers_of, mistakes, open_views, put_together, run
 from detente.kernel.clock import NS, Instant, Seconds, instant, moment
 from detente.kernel.config import loads
@@ -269,6 +272,34 @@ class SimulatedProber:
         )
 
 
+class SimulatedTester:
+    """Runs a suite without pytest: each of its tests asks the address once and expects an answer.
+
+    The tests are those that the suite names under `only`, or one.
+    """
+
+    def __init__(self, network: SimulatedNetwork, name: str, suite: Suite) -> None:
+        self._network = network
+        self._tests = suite.only or (f"{name} answers",)
+
+    async def run(self, order: Order) -> list[Outcome]:
+        return [await self._ask(test, order) for test in order.only or self._tests]
+
+    async def _ask(self, test: str, order: Order) -> Outcome:
+        began = asyncio.get_running_loop().time()
+        try:
+            reply = await self._network.call("GET", order.base_url, timeout=order.timeout)
+            reason = "" if reply.status < 400 else f"HTTP {reply.status}"
+        except (NotReached, NoAnswer) as trouble:
+            reason = str(trouble)
+        took = asyncio.get_running_loop().time() - began
+        outcome = "failed" if reason else "passed"
+        return Outcome(test=test, outcome=outcome, took=took, reason=reason)
+
+    async def close(self) -> None:
+        pass
+
+
 class _NoListener:
     """In the simulated world callers walk in by `World.call`; no port is opened."""
 
@@ -397,6 +428,7 @@ async def _play(
         token="a-token-of-the-simulated-world",
     )
     node.parts |= {Prober: prober, Gateway: _NoListener, Mailbox: _NoListener}
+    node.parts[Testers] = partial(SimulatedTester, network)
     _settle_vendors(node, network)
     stop = asyncio.Event()
     running = asyncio.create_task(run(node, stop))
@@ -423,6 +455,9 @@ def _settle_vendors(node: Node, network: SimulatedNetwork) -> None:
     watch, work = node.declared["watch"], node.declared["work"]
     targets = [check.target for check in watch.checks.values()]
     targets += [str(route.to) for route in work.routes.values()]
+    for suite in node.declared["acceptance"].suites.values():
+        places = (suite.base_url.ci, suite.base_url.gate, suite.base_url.production)
+        targets += [str(url) for url in places if url]
     for target in targets:
         host = urlsplit(target if "://" in target else f"tcp://{target}").hostname or ""
         network.vendors.setdefault(host, SimulatedVendor(name=host.partition(".")[0]))

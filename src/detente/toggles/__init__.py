@@ -27,6 +27,7 @@ keys = _client.keys
 outcome = _client.outcome
 
 listen = _client.listen
+openfeature = _client.openfeature
 override = _client.override
 
 
@@ -48,6 +49,7 @@ __all__ = [
     "listen",
     "load",
     "on",
+    "openfeature",
     "outcome",
     "override",
     "state",

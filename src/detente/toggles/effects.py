@@ -127,7 +127,6 @@ class Keeper:
                 queries.broken(self.node.rows, guard, flip),
                 guard_for=float(guard.for_),
                 now=self.node.now(),
-                belongs_to=toggle.of,
             )
             key = f"toggles:guard:{flip.position}"
             await self._decide_on(flip.about, facts, key=key, known=known)

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
+from typing import Any
 
 import mmh3
 import msgspec
 
 from detente.facts.toggles import Counted, Usage
 from detente.kernel.clock import Seconds
-from detente.kernel.fact import Recorded
 from detente.kernel.forms import BadForm
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint
@@ -210,6 +210,7 @@ async def events(node: Node, asked: Asked) -> Answered:
     return Answered(type=_STREAM, stream=_changes(node, known, _ask_again))
 
 
+@lru_cache(maxsize=2)
 def _definitions(ruleset: Ruleset) -> bytes:
     return _event("definitions", ruleset.version, ruleset.document)
 
@@ -225,32 +226,68 @@ def _event(kind: str, version: str, said: bytes) -> bytes:
 
 async def _changes(node: Node, known: str, said: Said) -> AsyncIterator[bytes]:
     """The rules where they differ from what is known, then whenever they change."""
-    head = node.ledger.head()
-    ruleset = queries.ruleset(node)
-    yield b"retry: 1000\n\n"
-    yield said(ruleset) if ruleset.version != known else b"event: unchanged\ndata:\n\n"
-    known = ruleset.version
-    async for _ in _moments(node, head):
-        ruleset = queries.ruleset(node)
-        yield said(ruleset) if ruleset.version != known else b": still here\n\n"
-        known = ruleset.version
-
-
-async def _moments(node: Node, after: int) -> AsyncIterator[None]:
-    """Whenever something was switched, and every now and then so that silence means something."""
-    following = cast("AsyncGenerator[list[Recorded], None]", node.follow(_HEARS, after=after))
-    batch = asyncio.ensure_future(anext(following))
-    try:
+    async with _bell(node) as bell:
+        yield b"retry: 1000\n\n"
+        heard, ruleset = bell.rings, queries.ruleset(node)
+        yield said(ruleset) if ruleset.version != known else b"event: unchanged\ndata:\n\n"
         while True:
-            await asyncio.wait({batch}, timeout=HEARTBEAT)
-            if batch.done():
-                batch.result()
-                batch = asyncio.ensure_future(anext(following))
-            yield
-    finally:
-        batch.cancel()
-        await asyncio.gather(batch, return_exceptions=True)
-        await following.aclose()
+            known = ruleset.version
+            await bell.rung(heard, HEARTBEAT)
+            heard, ruleset = bell.rings, queries.ruleset(node)
+            yield said(ruleset) if ruleset.version != known else b": still here\n\n"
+
+
+class _Bell:
+    """Rings when anything is switched: one ear at the ledger for all who listen."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._listeners = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._ear: asyncio.Task[None] | None = None
+        self.rings = 0
+
+    async def __aenter__(self) -> _Bell:
+        self._listeners += 1
+        if self._ear is None or self._ear.done():  # it may have stumbled over the ledger
+            self._ear = asyncio.create_task(self._listen(self._node.ledger.head()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listeners -= 1
+        if not self._listeners and self._ear is not None:
+            self._ear.cancel()
+            self._ear = None  # whoever comes next must not wait at one that is going
+
+    async def rung(self, heard: int, timeout: Seconds) -> None:
+        """Waits for a ring after the one that was heard last, but not for ever."""
+        ear = self._ear
+        assert ear is not None
+        if self.rings == heard:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                await asyncio.wait({waiter, ear}, timeout=timeout, return_when=_FIRST)
+            finally:
+                self._waiting.discard(waiter)
+        if ear.done():
+            ear.result()
+
+    async def _listen(self, after: int) -> None:
+        async for _ in self._node.follow(_HEARS, after=after):
+            self.rings += 1
+            waiting, self._waiting = self._waiting, set()
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
+_FIRST = asyncio.FIRST_COMPLETED
+
+
+def _bell(node: Node) -> _Bell:
+    bell: _Bell = node.parts.setdefault(_Bell, _Bell(node))
+    return bell
 
 
 ENDPOINTS = (

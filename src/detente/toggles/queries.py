@@ -237,7 +237,11 @@ def under_guard(node: Node) -> list[tuple[Flip, Declared, Guard]]:
     asked = f"{_FLIP} where ended_at is null and passed_at is null order by position"
     found = [_flip(row) for row in node.rows.execute(asked)]
     there = ((flip, toggle(node, flip.about)) for flip in found)
-    return [(flip, each, each.guard) for flip, each in there if each and each.guard]
+    return [
+        (msgspec.structs.replace(flip, belongs_to=each.of), each, each.guard)
+        for flip, each in there
+        if each and each.guard
+    ]
 
 
 def _flip(row: Any) -> Flip:

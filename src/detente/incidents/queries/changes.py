@@ -162,7 +162,7 @@ def _requested(ledger: Ledger, release: Subject) -> releases.Requested | None:
 def _toggle_of(ledger: Ledger, toggle: Subject) -> Subject:
     query = Query(names=(toggles.Defined.name,), subjects=(toggle,))
     found = next(iter(ledger.read(query, limit=1, backwards=True)), None)
-    return found.fact.of if found and isinstance(found.fact, toggles.Defined) else ""
+    return found.fact.belongs_to if found and isinstance(found.fact, toggles.Defined) else ""
 
 
 # One function for each kind of fact

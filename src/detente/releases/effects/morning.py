@@ -26,7 +26,7 @@ async def go_round(node: Node) -> None:
         now = node.clock.now()
         day, at = night.due(node, report, now)
         again = night.next_due(node, report, now)
-        if seconds_between(at, now) < _TOO_LATE:
+        if seconds_between(at, now) < _TOO_LATE and node.began() < at:
             again = min(again, await _write(node, report, day, at) or again)
         wait = seconds_between(node.clock.now(), again)
         await asyncio.sleep(min(max(wait, 0.01), _LONGEST_WAIT))
@@ -40,7 +40,7 @@ async def _write(node: Node, report: MorningReport, day: str, at: Instant) -> In
     if not late:
         return None
     zone = node.settings(Releases).zone_of(report)
-    since = night.since_when(node, at)
+    since = night.since_when(node, report, at)
     morning = night.morning(node, day=day, zone=zone, since=since, until=at)
     waits: list[Instant] = []
     for team in late:

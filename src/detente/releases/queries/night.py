@@ -92,15 +92,23 @@ def _there(naive: datetime, zone: str) -> Instant:
     return instant(naive.replace(tzinfo=ZoneInfo(zone)))
 
 
-def since_when(node: Node, until: Instant) -> Instant:
+def since_when(node: Node, report: MorningReport | None, until: Instant) -> Instant:
     """Where the last report ended, a day ago if there was none, three days ago at most."""
-    sent = Query(names=(Told.name,))
-    for recorded in node.ledger.read(sent, backwards=True):
-        if recorded.at < later(until, -_LONGEST):
+    for recorded in node.ledger.read(Query(names=(Told.name,)), backwards=True):
+        if report is None or recorded.at < later(until, -_LONGEST):
             break
-        if getattr(recorded.fact, "message", "") == "morning" and recorded.at < until:
-            return recorded.at
+        if getattr(recorded.fact, "message", "") == "morning":
+            ended = _hour_of(node, report, plain(recorded.about))
+            if ended < until:
+                return ended
     return later(until, -_A_DAY)
+
+
+def _hour_of(node: Node, report: MorningReport, day: str) -> Instant:
+    """When that day's report was due."""
+    midnight = datetime.fromisoformat(day)
+    zone = node.settings(Releases).zone_of(report)
+    return _there(midnight + timedelta(minutes=report.at.minutes), zone)
 
 
 def morning(node: Node, *, day: str, zone: str, since: Instant, until: Instant) -> Morning:

@@ -36,6 +36,7 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     percent: float = 100.0
     variant: str = ""  # who gets this is on the new side
     release: Subject = ""
+    belongs_to: Subject = ""  # the service, vendor or journey
     ended_at: Instant | None = None
     passed_at: Instant | None = None
     outcome: int | None = None  # the position of what the guard said in the end
@@ -155,20 +156,19 @@ def judge(
     *,
     guard_for: Seconds,
     now: Instant,
-    belongs_to: Subject = "",
 ) -> list[Fact]:
-    """Flip back, let it stay, or go on looking. `belongs_to` names the service, vendor or journey."""
+    """Flip back, let it stay, or go on looking."""
     if broken:
-        return [_tripped(flip, broken[0], belongs_to)]
+        return [_tripped(flip, broken[0])]
     worst = max(watched, key=lambda each: each.e_value, default=None)
     if worst is not None and worst.e_value >= threshold(len(watched)):
-        return [_blamed(flip, worst, len(watched), now, belongs_to)]
+        return [_blamed(flip, worst, len(watched), now)]
     if now >= ends(flip, guard_for):
-        return [_stays(flip, watched, guard_for, belongs_to)]
+        return [_stays(flip, watched, guard_for)]
     return []
 
 
-def _tripped(flip: Flip, broken: Broken, belongs_to: Subject) -> FlippedBack:
+def _tripped(flip: Flip, broken: Broken) -> FlippedBack:
     why = f"the promise {plain(broken.about)} was broken meanwhile ({broken.says})"
     return FlippedBack(
         about=flip.about,
@@ -176,13 +176,11 @@ def _tripped(flip: Flip, broken: Broken, belongs_to: Subject) -> FlippedBack:
         why=why,
         flip=flip.position,
         release=flip.release,
-        belongs_to=belongs_to,
+        belongs_to=flip.belongs_to,
     )
 
 
-def _blamed(
-    flip: Flip, worst: Watched, eyes: int, now: Instant, belongs_to: Subject
-) -> FlippedBack:
+def _blamed(flip: Flip, worst: Watched, eyes: int, now: Instant) -> FlippedBack:
     return FlippedBack(
         about=flip.about,
         because=worst.about,
@@ -192,7 +190,7 @@ def _blamed(
         of=worst.of,
         flip=flip.position,
         release=flip.release,
-        belongs_to=belongs_to,
+        belongs_to=flip.belongs_to,
     )
 
 
@@ -219,9 +217,7 @@ def once_in(often: float) -> str:
     return f"{int(often // step * step):,}"
 
 
-def _stays(
-    flip: Flip, watched: Sequence[Watched], guard_for: Seconds, belongs_to: Subject
-) -> GuardPassed:
+def _stays(flip: Flip, watched: Sequence[Watched], guard_for: Seconds) -> GuardPassed:
     failed, of = sum(each.failed for each in watched), sum(each.of for each in watched)
     unknown = tuple(each.about for each in watched if each.blind or not each.of)
     told = len(watched) - len(unknown)
@@ -240,5 +236,5 @@ def _stays(
         unknown=unknown,
         note=note,
         release=flip.release,
-        belongs_to=belongs_to,
+        belongs_to=flip.belongs_to,
     )

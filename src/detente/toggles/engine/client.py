@@ -17,16 +17,18 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from detente.kernel.clock import Clock, Instant, Seconds, SystemClock
-from detente.toggles.engine.compiler import Rule
 from detente.toggles.engine.counting import Counter
 from detente.toggles.engine.definition import BadDefinition
 from detente.toggles.engine.ruleset import UNSET, Answer, Context, Ruleset
 from detente.toggles.engine.typed import fitting
+
+if TYPE_CHECKING:
+    from openfeature.provider import AbstractProvider
 
 T = TypeVar("T")
 Origin = Literal["nowhere", "disk", "file", "node"]
@@ -66,7 +68,7 @@ class Client:
         self._now = self._clock.now
         self._program = program or os.environ.get("DETENTE_PROGRAM") or _called()
         self._ruleset = Ruleset.parse({"flags": {}})
-        self._entries: Mapping[str, Answer | Rule] = {}  # an answer, or how to find it
+        self._entries: Mapping[str, Any] = {}  # an Answer, or the Rule that finds it
         self._overridden: list[Mapping[str, Answer]] = []
         self._listeners: list[Callable[[State], None]] = []
         self._following: Following | None = None
@@ -173,6 +175,12 @@ class Client:
         """Have `told` called when rules change, and when they become or cease to be stale."""
         self._listeners.append(told)
 
+    def openfeature(self) -> AbstractProvider:
+        """A provider for OpenFeature's SDK, where that is installed: `api.set_provider(…)`."""
+        from detente.toggles.engine.provider import Provider
+
+        return Provider(self)
+
     def understand(self, document: bytes) -> Ruleset:
         """A node's rule book. Toggles that this version does not understand answer with an error."""
         return Ruleset.parse(document, strict=False, before=self._ruleset)
@@ -221,7 +229,7 @@ class Client:
                 self._lay_over()
 
     def _lay_over(self) -> None:
-        entries: dict[str, Answer | Rule] = {**self._ruleset.rules, **self._ruleset.fixed}
+        entries: dict[str, Any] = {**self._ruleset.rules, **self._ruleset.fixed}
         for each in self._overridden:
             entries |= each
         self._entries = entries

@@ -104,7 +104,9 @@ def _route_state(node: Node, name: str) -> RouteState:
     if not node.running:
         state, tone, reason = "Détente is not running", "plain", "no call is passed on"
     elif "drill" in going:
-        state, tone, reason = "in a drill", "warn", going["drill"].says
+        # Loud: whoever looks at anything during a drill must know that it is one.
+        reason = f"DRILL, nothing is broken: it {going['drill'].says}"
+        state, tone = "in a drill", "warn"
     elif "pause" in going:
         state, tone, reason = "paused", "warn", going["pause"].says
     elif "breaker" in going:
@@ -150,22 +152,8 @@ def signs(node: Node) -> list[Sign]:
         state = _route_state(node, name)
         if state.tone != "good" or name in waiting:
             found.append(_route_sign(node, state, waiting.get(name, Waiting())))
-    found += _drill_signs(node) + _full_signs(node) + _mail_signs(node)
+    found += _full_signs(node) + _mail_signs(node)
     return [*found, *(_stray_sign(name, waiting[name]) for name in waiting if name not in routes)]
-
-
-def _drill_signs(node: Node) -> list[Sign]:
-    """Loud: whoever looks at anything during a drill must know that it is one."""
-    return [
-        Sign(
-            tone="warn",
-            about=span.about,
-            sentence=f"DRILL: nothing is broken. It {span.says}",
-            since=span.start,
-            href="/work",
-        )
-        for span in spans.going_on(node.rows, "drill")
-    ]
 
 
 def _full_signs(node: Node) -> list[Sign]:
