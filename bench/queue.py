@@ -26,8 +26,8 @@ if __name__ == "__main__":  # this folder would come first, and this file before
 
 from bench.turns import MISSING, THEIRS, Contestant, folder, pairs, serve
 
-ROUNDS = 5
-JOBS = 1_000
+ROUNDS = 3
+JOBS = 400
 MANY = 100  # callers who wait at the same moment
 THREADS = 8  # of a rival, who has one for each caller that waits
 CASES = {

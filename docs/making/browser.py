@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -83,6 +84,11 @@ class Tab:
         asked = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         found = await self.ask("Runtime.evaluate", expression=asked)
         return int(found["result"]["value"])
+
+    async def run(self, program: str) -> Any:
+        """What that JavaScript comes to, once it is settled, told as JSON."""
+        found = await self.ask("Runtime.evaluate", expression=program, awaitPromise=True)
+        return json.loads(found["result"]["value"])
 
     async def picture(self, *, width: int, height: int) -> bytes:
         """What is seen, as PNG."""

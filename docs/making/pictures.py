@@ -1,7 +1,8 @@
-"""What does Détente look like while something is wrong?
+"""What does Détente look like while something is wrong, and afterwards?
 
-The demo's world is played up to its climax, on real processes: CardPay hangs, calls are parked,
-Anna from operations has it. Then the pages are opened in a real browser and photographed as they are.
+The demo's worlds are played on real processes, up to the moments worth looking at. There the pages are
+opened in a real browser and photographed as they are: the ones people open first on a desk and on a
+phone, by day and by night, the others by day on a desk and by night on a phone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,19 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+from detente.demo import release_story, sso_story
+from detente.demo.release_story import TOGGLE, ReleaseStory
+from detente.demo.sso_story import SignOnStory
+from detente.demo.story import Story
 from detente.demo.telling import Teller
 from detente.demo.vendor_story import VendorStory
 from making.browser import Tab, browser
+from making.packing import packed
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
@@ -22,56 +31,154 @@ class NothingToShow(Exception):
     """The world did not get as far as it should, or a page did not open; the message says which."""
 
 
-_PAGES = {"now": "/", "queue": "/work", "incident": "/incidents/1"}
-_SCREENS = {"desktop": (1280, 960), "phone": (390, 844)}
-_TALLEST = {"desktop": 1100, "phone": 1100}  # what is below is more of the same
+@dataclass(frozen=True)
+class View:
+    """One page worth a picture."""
+
+    name: str
+    path: str
+    first: bool = False  # one of the pages people open first: shown in all four ways
+
+
+@dataclass(frozen=True)
+class Screen:
+    """How somebody looks: on a desk or a phone, by day or by night."""
+
+    device: str
+    light: str
+    width: int
+    height: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.device}-{self.light}"
+
+
+_DESK, _PHONE = (1280, 960), (390, 844)
+ALL_WAYS = tuple(
+    Screen(device, light, *size)
+    for device, size in (("desktop", _DESK), ("phone", _PHONE))
+    for light in ("light", "dark")
+)
+TWO_WAYS = (ALL_WAYS[0], ALL_WAYS[3])
+TALLEST = 1100  # points; what is below is more of the same
+
 _GOOD_DAY = 20.0  # seconds of sales before anything goes wrong
 _BAD_MINUTE = 25.0  # seconds of parking before the pictures
 
 
-async def take() -> list[str]:
-    """Play the world and take every picture; answers with what does not fit its screen."""
-    PICTURES.mkdir(exist_ok=True)
-    complaints: list[str] = []
-    async with browser() as tab:
-        with tempfile.TemporaryDirectory(prefix="detente-pictures-") as home:
-            story = VendorStory(Path(home), Teller(io.StringIO()))
-            try:
-                await _up_to_the_climax(story)
-                for name, path in _PAGES.items():
-                    complaints += await _all_ways(tab, name, f"{story.address}{path}")
-            finally:
-                await story.clear_stage()
-    return complaints
-
-
-async def _up_to_the_climax(story: VendorStory) -> None:
-    await story.set_stage()
+async def _vendor(story: VendorStory) -> AsyncIterator[Sequence[View]]:
+    """CardPay hangs, calls are parked, Anna from operations has it; then it is over."""
     await story.open_shop()
     await asyncio.sleep(_GOOD_DAY)
     await story.twin_mood(refuse=True)
     await story.mood(latency=0.7, book_and_lose=0.15)
     await asyncio.sleep(8)
     await story.mood(hang=True)
-    if not await story.until("incidents.opened", 30):
-        raise NothingToShow("CardPay hangs and no incident was opened: there is nothing to show")
+    await _must(story, "incidents.opened", 30)
     await story.until("pager.told", 15, count=2)
     await story.take_incident("Anna from operations")
     await asyncio.sleep(_BAD_MINUTE)
+    yield (
+        View("now", "/", first=True),
+        View("queue", "/work", first=True),
+        View("incident", "/incidents/1", first=True),
+        View("watch", "/watch"),
+        View("failures", "/work/failures"),
+        View("promise", "/sla/cardpay-uptime"),
+        View("pager", "/pager"),
+    )
 
 
-async def _all_ways(tab: Tab, name: str, url: str) -> list[str]:
-    """One page on a desk and on a phone, by day and by night."""
-    complaints = []
-    for screen, (width, height) in _SCREENS.items():
-        for light in ("light", "dark"):
-            phone = screen == "phone"
-            await tab.open(url, width=width, height=height, phone=phone, dark=light == "dark")
-            if (status := await tab.status()) != 200:
-                raise NothingToShow(f"{url} answered HTTP {status}: there is nothing to show")
-            tall = min(max(await tab.height(), height), _TALLEST[screen])
-            picture = await tab.picture(width=width, height=tall)
-            (PICTURES / f"{name}-{screen}-{light}.png").write_bytes(picture)
-        if out := await tab.wider_than_screen():
-            complaints.append(f"{name} is {out} points wider than a {screen}")
+async def _sso(story: SignOnStory) -> AsyncIterator[Sequence[View]]:
+    """Sign-on is moved and does not come up; afterwards four questions are answered."""
+    await sso_story._good_day(story)
+    yield (View("what-if", "/dependencies/without/cas"),)
+    await sso_story._moved(story)
+    await sso_story._nobody_can_sign_on(story)
+    number = story.incident.partition(":")[2]
+    if number == "0":
+        raise NothingToShow("sign-on is away and no incident was opened")
+    yield (
+        View("map", "/dependencies", first=True),
+        View("changed", f"/incidents/{number}/changed"),
+    )
+    await sso_story._back_again(story)
+    await sso_story._four_questions(story)
+    yield (
+        View("story", f"/incidents/{number}/story"),
+        View("retrospective", f"/incidents/{number}/retrospective"),
+        View("changes", "/dependencies/changes"),
+    )
+
+
+async def _release(story: ReleaseStory) -> AsyncIterator[Sequence[View]]:
+    """A toggle flips back by itself, an emergency passes a freeze; the morning after."""
+    await release_story._as_it_was(story)
+    await release_story._dark(story)
+    await release_story._switched_on(story)
+    yield (View("toggle", f"/toggles/{TOGGLE}"),)
+    await release_story._mended(story)
+    await release_story._emergency(story)
+    yield (
+        View("toggles", "/toggles"),
+        View("acceptance", "/acceptance"),
+        View("releases", "/releases"),
+        View("release", "/releases/1", first=True),
+        View("morning", "/releases/morning"),
+        View("score", "/scoreboard", first=True),
+        View("delivery", "/scoreboard/delivery"),
+        View("advice", "/scoreboard/advice"),
+    )
+
+
+Played = Callable[[Any], AsyncIterator[Sequence[View]]]
+SCENES: dict[str, tuple[type[Story], Played]] = {
+    "vendor": (VendorStory, _vendor),
+    "sso": (SignOnStory, _sso),
+    "release": (ReleaseStory, _release),
+}
+
+
+async def take(stories: Sequence[str] = ()) -> list[str]:
+    """Play these stories, or all, and take their pictures; answers with what does not fit its screen."""
+    PICTURES.mkdir(exist_ok=True)
+    complaints: list[str] = []
+    async with browser() as tab:
+        for name in stories or SCENES:
+            kind, scene = SCENES[name]
+            with tempfile.TemporaryDirectory(prefix="detente-pictures-") as home:
+                async with kind(Path(home), Teller(io.StringIO())) as story:
+                    await story.set_stage()
+                    async for views in scene(story):
+                        for view in views:
+                            complaints += await photograph(tab, view, story.address)
     return complaints
+
+
+async def photograph(
+    tab: Tab, view: View, address: str, *, folder: Path = PICTURES, tallest: int = TALLEST
+) -> list[str]:
+    """One page as people see it; answers with the screens that it does not fit."""
+    complaints = []
+    for screen in ALL_WAYS if view.first else TWO_WAYS:
+        phone, dark = screen.device == "phone", screen.light == "dark"
+        await tab.open(
+            f"{address}{view.path}", width=screen.width, height=screen.height, phone=phone, dark=dark
+        )  # fmt: skip
+        if (status := await tab.status()) != 200:
+            raise NothingToShow(f"{view.path} answered HTTP {status}: there is nothing to show")
+        tall = min(max(await tab.height(), screen.height), tallest)
+        picture = await packed(tab, await tab.picture(width=screen.width, height=tall))
+        (folder / f"{view.name}-{screen.name}.png").write_bytes(picture)
+        if out := await tab.wider_than_screen():
+            complaints.append(f"{view.name} is {out} points wider than a {screen.name}")
+    return complaints
+
+
+S = TypeVar("S", bound=Story)
+
+
+async def _must(story: S, fact: str, seconds: float) -> None:
+    if not await story.until(fact, seconds):
+        raise NothingToShow(f"{fact} did not happen within {seconds:.0f} s: there is nothing to show")

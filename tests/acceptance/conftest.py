@@ -162,7 +162,7 @@ acceptance:
       of: shop
       path: acceptance
       base_url: {{gate: "{url}", production: "{url}"}}
-      timeout: 5s
+      timeout: 10s
 {more}
   accounts:
     buyer: {{user: ada.test, password: {{env: BUYER_PASSWORD}}}}

@@ -105,7 +105,7 @@ def test_nothing_is_lost_and_nothing_counts_twice(stage: Stage, shop: Shop) -> N
 def test_without_the_option_nothing_happens(stage: Stage, shop: Shop) -> None:
     """The plugin alone tells nobody anything and leaves no file."""
     done = asyncio.run(pytests(stage.home, **build(shop)))
-    assert (done.code, "detente" in done.out) == (1, False)
+    assert (done.code, "detente: " in done.out) == (1, False)
     assert "3 passed" in done.out
     assert not (stage.home / ".detente").exists()
 
@@ -143,7 +143,7 @@ def test_who_cannot_be_known_is_asked_for(stage: Stage, shop: Shop) -> None:
 def test_one_identity_in_three_places(stage: Stage, shop: Shop) -> None:
     """The build, the gate and production tell of the same test, and that its source is the same."""
     text = (stage.home / "detente.yaml").read_text()
-    stage.write(text.replace("timeout: 5s", "timeout: 5s\n      every: 1h"))
+    stage.write(text.replace("timeout: 10s", "timeout: 10s\n      every: 1h"))
 
     async def story() -> None:
         async with stage.node() as (node, address):

@@ -139,13 +139,13 @@ def test_a_test_that_hangs_or_dies_fails_alone(stage: Stage, suite: Path, shop: 
         "def test_life():\n"
         "    pass\n"
     )
-    stage.write(declared(shop.url).replace("timeout: 5s", "timeout: 1s"))
+    stage.write(declared(shop.url).replace("timeout: 10s", "timeout: 2s"))
 
     async def story() -> None:
         async with stage.node() as (node, _):
             found = await (await until_runner(node)).run(Asked(suite="shop", place="gate"))
             told = {each.test: (each.outcome, each.reason) for each in found.results}
-            assert told["wild: a hang"] == ("failed", "it took longer than 1 s and was ended")
+            assert told["wild: a hang"] == ("failed", "it took longer than 2 s and was ended")
             assert told["wild: death"][0] == "failed"
             assert "signal 11 (SIGSEGV)" in told["wild: death"][1]
             assert told["wild: life"] == ("passed", "")

@@ -233,7 +233,7 @@ def test_changes_and_suspicions_are_shown() -> None:
         )
         pull = Pull(about="infrastructure:cas", by="ann", at=world.now, form=form)
         await world.node.record(*lever.decide(world.node, pull), by="ann")
-        nodes = ("service:tax", "vendor:cardpay")
+        nodes = ("service:forms", "vendor:cardpay")
         suspected = Suspected(about="suspicion:x", together=nodes, since=world.now, chance=2e-8)
         await world.node.record(suspected, by="detente:dependencies")
         for page in (MAP_PAGE, CHANGES):

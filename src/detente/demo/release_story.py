@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ toggles:
       title: Bring your number
       owner: dev
       for: orders
-      guard: {{checks: [orders], for: 12s}}
+      guard: {{checks: [orders], for: 20s}}
 
 acceptance:
   suites:
@@ -125,19 +126,27 @@ class ReleaseStory(Story):
     def repository(self) -> Path:
         return self.home / "repository"
 
+    @property
+    def token(self) -> Path:
+        """What programs show to the node."""
+        return self.home / "detente.db.token"
+
     async def set_stage(self) -> None:
         """Everybody enters: two machines with version one, mailbox, node, subscribers."""
         if shutil.which("git") is None:
             self.teller.line("bad", "This story needs git, which is not installed.")
         self.ports = {name: free_port() for name in MACHINES}
+        self.ports["web"] = free_port(self._wanted)
+        self.token.write_text(secrets.token_urlsafe(32))  # machines are there before the node is
+        self.token.chmod(0o600)
         await asyncio.to_thread(telecom.make, self.repository)
         (self.home / "tester.secret").write_text("not needed here, and never shown")
         (self.home / "pool").write_text("55000000")
         mailbox = await self.enter("mailbox", "mailbox", "--folder", self.home / "mail")
         self.ports["smtp"], self.ports["chat"] = mailbox.ports
-        await self.start_node(_DECLARED, freezes="", python=sys.executable, toggle=TOGGLE)
         for name in MACHINES:
             await self._set_up(name)
+        await self.start_node(_DECLARED, freezes="", python=sys.executable, toggle=TOGGLE)
         await self.enter(
             "subscribers", "subscribers", "--shop", f"http://{HOST}:{self.ports['production']}"
         )
@@ -147,12 +156,11 @@ class ReleaseStory(Story):
         folder = self.home / name
         await self._archive("v1", folder / "releases" / "v1")
         (folder / "current").symlink_to(folder / "releases" / "v1")
-        token = (self.home / "detente.db.token").read_text().strip()
         environment = {
             "TELECOM_POOL": str(self.home / "pool"),
             "TOGGLES_KEPT": str(folder / "toggles.json"),
             "DETENTE_ADDRESS": self.address,
-            "DETENTE_TOKEN": token,
+            "DETENTE_TOKEN": self.token.read_text(),
         }
         machine = Actor(
             name,
@@ -216,13 +224,12 @@ class ReleaseStory(Story):
 
     async def run_in_ci(self) -> None:
         """The same tests while it is built: an ordinary pytest, which tells the node."""
-        token = (self.home / "detente.db.token").read_text().strip()
         _, said = await self.run(
             sys.executable, "-m", "pytest", "-q", "tests/acceptance", "--detente", self.address,
             "--detente-base-url", f"http://{HOST}:{self.ports['staging']}",
             cwd=self.repository,
             environment={
-                "DETENTE_TOKEN": token,
+                "DETENTE_TOKEN": self.token.read_text(),
                 "DETENTE_ACCOUNT_TESTER_USER": "test.tess",
                 "DETENTE_ACCOUNT_TESTER_PASSWORD": "not needed here",
             },
@@ -310,7 +317,7 @@ async def _switched_on(story: ReleaseStory) -> None:
         " this time somebody watches, and it is not a person."
     )  # fmt: skip
     before = await story.fared()
-    await story.detente("toggles", "on", TOGGLE, "--why", "the campaign begins")
+    await story.detente("toggles", "percentage", TOGGLE, "--percent", "50", "--why", "the campaign")
     await story.until("toggles.flipped_back", 25)
     await story.goes_on(1)
     story.with_guard = _since(before, await story.fared())

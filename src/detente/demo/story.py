@@ -94,7 +94,7 @@ class Story:
 
     async def start_node(self, declared: str, **places: object) -> None:
         """The node, with this configuration; the audience reads its ledger from now on."""
-        self.ports["web"] = free_port(self._wanted)  # late: somebody else may want it too
+        self.ports.setdefault("web", free_port(self._wanted))
         config = self.home / "detente.yaml"
         said = declared.format(home=self.home, host=HOST, **self.ports, **places)
         config.write_text(said, "utf-8")

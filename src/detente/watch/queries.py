@@ -139,7 +139,8 @@ def standing(node: Node, name: str, check: Check) -> Standing:
     since, reason = (span.start, span.says) if span else (None, "")
     if state == "up" and latest and not (node.running and _fresh(node, check, latest, now)):
         state, since, reason = "cannot tell", latest.until, "nobody has looked since"
-    outages = spans.overlapping(node.rows, start, now, kind="outage", about=[about])
+    day = (node.rows, start, now)
+    outages = spans.overlapping(*day, kind="outage", about=[about])
     gaps = unmeasured(node.rows, name, start, now, check.every)
     found = flaws(node.rows, name, check, start, now)
     return Standing(
@@ -159,7 +160,7 @@ def standing(node: Node, name: str, check: Check) -> Standing:
         outages=outages,
         flaws=found if found.share > _A_FEW else None,
         unmeasured=gaps,
-        parts=_parts(outages, gaps),
+        parts=_parts(outages, spans.overlapping(*day, kind="warning", about=[about]), gaps),
         day_start=start,
         now=now,
         looks=looks(node, name, check),
@@ -182,7 +183,8 @@ def _look_from(node: Node, watch: Watch, name: str, check: Check, place: str) ->
     tone: Tone = "plain"
     says, since = "has not looked yet", None
     if missed := going.get("unreached"):
-        tone, says, since = "bad", missed.says, missed.start
+        reason = missed.says.partition(": ")[2]  # who looks stands beside it
+        tone, says, since = "bad", reason or missed.says, missed.start
     elif blind := going.get("blind"):
         tone, says, since = "warn", blind.says, blind.start
     elif latest and latest.until < later(now, -patience(check, watch.sheet)):
@@ -276,12 +278,14 @@ def measured(node: Node, name: str) -> list[Measurement]:
 
 
 def _parts(
-    outages: list[Span], gaps: list[tuple[Instant, Instant]]
+    outages: list[Span], warnings: list[Span], gaps: list[tuple[Instant, Instant]]
 ) -> list[tuple[Instant, Instant | None, Tone, str]]:
-    unseen: list[tuple[Instant, Instant | None, Tone, str]] = [
+    parts: list[tuple[Instant, Instant | None, Tone, str]] = [
         (start, end, "plain", "not measured") for start, end in gaps
     ]
-    return [*unseen, *((each.start, each.end, "bad", each.says) for each in outages)]
+    parts += [(each.start, each.end, "warn", each.says) for each in warnings]
+    parts += [(each.start, each.end, "bad", each.says) for each in outages]
+    return parts
 
 
 def _state(rows: Rows, about: Subject, latest: Seen | None) -> tuple[State, Span | None]:

@@ -115,7 +115,8 @@ def _answer(letter: Letter, setting: Setting, text: str, about: str) -> EmailMes
     message = _mail(setting, letter.sender, subject, generated="auto-replied")
     name = _short(letter.message_id, about, text)
     message["Message-ID"] = f"<work.answer.{name}@{host_of(setting.sender)}>"
-    message["In-Reply-To"] = message["References"] = f"<{letter.message_id[:200]}>"
+    if letter.message_id.isascii() and " " not in letter.message_id:
+        message["In-Reply-To"] = message["References"] = f"<{letter.message_id[:200]}>"
     message.set_content(text)
     return message
 
@@ -140,7 +141,8 @@ def _worth(call: Call) -> str:
 
 
 def _why(call: Call) -> str:
-    doubt = ". The vendor may have done it already." if call.unknown else "."
+    said = "may have done it" in call.reason
+    doubt = ". The vendor may have done it already." if call.unknown and not said else "."
     return call.reason.rstrip(".") + doubt
 
 

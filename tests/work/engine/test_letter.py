@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from detente.kernel.clock import NS
 from detente.work.engine import letter
 from detente.work.engine.letter import Said, own_line, read, understood
+from detente.work.wording import Setting, explaining
 
 DAY = 86_400 * NS
 
@@ -171,6 +172,25 @@ def test_a_broken_mail_is_read_as_far_as_it_goes(content: bytes) -> None:
 def test_any_bytes_are_read(content: bytes) -> None:
     """The same, with whatever comes to mind."""
     assert isinstance(read(content, return_path="a@b.c").line, str)
+
+
+def test_what_is_kept_of_a_mail_forges_nothing() -> None:
+    """No colours in a terminal, no second line in a mail, no half characters in a fact."""
+    content = b"From: a@b.c\nMessage-ID: <\xff\x1bx y>\nSubject: =?utf-8?q?a=0Ab=1B?=\n\n\x1b[31mretry\x07\n"
+    got = read(content, return_path="a@b.c")
+    for said in (got.line, got.message_id, got.subject, got.sender):
+        assert said.isprintable()
+        said.encode()
+    assert understood(got.line).word == "unclear"
+
+
+@given(st.binary(max_size=300))
+def test_any_mail_can_be_answered(content: bytes) -> None:
+    """Whatever its headers hold, the answer is a mail that can be sent."""
+    got = read(b"From: a@b.c\nSubject: " + content, return_path="a@b.c")
+    setting = Setting(name="Shop", vendor="", sender="q@b.c", page="http://x/", now=0)
+    written = explaining(got, setting, why="x", about="call:1").as_bytes()
+    assert b"Auto-Submitted: auto-replied" in written
 
 
 # -- the address ---------------------------------------------------------------------------------

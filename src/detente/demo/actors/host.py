@@ -35,6 +35,7 @@ class Machine:
             self._running = await asyncio.create_subprocess_exec(*command, cwd=program.parent)
             await self._answers(self._running.pid)
             await _end(before)
+            (self._folder / "settled").write_text(program.parent.name)
 
     async def keep_up(self) -> None:
         """Start again what crashed."""

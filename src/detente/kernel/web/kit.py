@@ -124,6 +124,7 @@ def environment(
         "reading": _reading.get,
         "name": node.name,
         "menu": [page for page in pages if page.in_menu],
+        "within": _within,
         "words": WORDS,
         "version": {file.name: fingerprint(file) for file in sorted(STATIC.iterdir())},
         "title_of": node.title,
@@ -152,6 +153,13 @@ def draw(environment: jinja2.Environment, template: str, reading: Reading, **var
 def fingerprint(file: Path) -> str:
     """Changes with the file, so that browsers may keep it for good."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+def _within(page: Page | None, entry: Page) -> bool:
+    """Is that page the menu's entry, or below it?"""
+    return page is not None and f"{page.path}/".startswith(f"{entry.path.rstrip('/')}/") and (
+        entry.path != "/" or page.path == "/"
+    )
 
 
 # Levers and panels

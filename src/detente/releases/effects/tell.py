@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _NEWS = (Requested.name, Changed.name, Withdrawn.name)
 _FIRST_WAIT: Seconds = 5.0
 _LONGEST_WAIT: Seconds = 300.0
+_NOTHING_OWED: Seconds = 3_600.0  # only a fact changes that, and facts wake us
 _LEDGER_WAIT: Seconds = 2.0
 _CHAT_TIMEOUT: Seconds = 10.0
 _STALE: Seconds = 3_600.0  # over for so long: nobody wants to hear that it was planned
@@ -71,7 +72,7 @@ class Herald:
         waits = [seconds_between(now, each.not_before) for each in owed if each.not_before > now]
         if len(waits) < len(owed):
             self._stirred.set()  # what was just handed over is not known to have arrived: look again
-        return min(max(min(waits, default=_LONGEST_WAIT), 0.01), _LONGEST_WAIT)
+        return max(min(waits, default=_NOTHING_OWED), 0.01)
 
     async def _hand_over(self, letter: Letter) -> None:
         try:

@@ -24,7 +24,8 @@ _log = logging.getLogger("detente.toggles")
 
 SILENT_AFTER: Seconds = 40  # the node says something every 15 seconds
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 30.0
-_USAGE_EVERY, _OUTCOMES_EVERY = 60.0, 10.0
+_USAGE_EVERY, _OUTCOMES_EVERY, _LOOKS_EVERY = 60.0, 10.0, 2.0
+_WATCHED_FOR: Seconds = 120.0  # after a switch outcomes are told as they come
 _LAST_WORD: Seconds = 0.5
 _LOOK_AGAIN: Seconds = 1.0
 
@@ -136,12 +137,21 @@ class NodeFollower(Following):
     # telling
 
     def _report(self) -> None:
-        waited = 0.0
-        while not self._ended.wait(_OUTCOMES_EVERY * random.uniform(0.9, 1.1)):
-            waited += _OUTCOMES_EVERY
-            if waited >= _USAGE_EVERY or self._client.counter.outcomes:
-                self._send(timeout=_LONGEST_WAIT)
-                waited = 0.0
+        """Now and then; at once and more often after a switch, because a guard may be looking on."""
+        waited = watched = 0.0
+        version = self._client.state.version
+        while not self._ended.wait(_LOOKS_EVERY * random.uniform(0.9, 1.1)):
+            waited += _LOOKS_EVERY
+            watched -= _LOOKS_EVERY
+            told = bool(self._client.counter.outcomes)
+            if version != self._client.state.version:
+                version, watched = self._client.state.version, _WATCHED_FOR
+            elif not (
+                waited >= _USAGE_EVERY or (told and (watched > 0 or waited >= _OUTCOMES_EVERY))
+            ):
+                continue
+            self._send(timeout=_LONGEST_WAIT)
+            waited = 0.0
 
     def _send(self, *, timeout: Seconds) -> None:
         """A batch that did not arrive is sent again as it is, so that it is counted once."""

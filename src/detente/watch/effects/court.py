@@ -177,6 +177,7 @@ class Court:
         outside = self.watch.places.get(place)
         look = Look(
             role=role, of=of, title=self.node.title(of), place=place, inside=here,
+            where=queries.place_title(self.watch, place),
             network=outside.network if outside else "", saw="nothing yet",
         )  # fmt: skip
         if result is None or standing.blind or result.slot < since:

@@ -212,7 +212,7 @@ def taken_apart(said: str) -> tuple[str, str]:
     words, _, measured = first.partition("|")
     more = rest.partition("|")[2]
     both = " ".join(f"{measured} {more}".split("\n"))
-    return " ".join(words.split()), " ".join(both.split())
+    return " ".join(words.split()).rstrip(" ;"), " ".join(both.split())
 
 
 def _first_line(said: str) -> str:

@@ -36,6 +36,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     of: Subject
     title: str
     place: str
+    where: str = ""  # what people call the place
     network: str  # two places in one network are one witness
     inside: bool  # our own place
     saw: Saw
@@ -141,16 +142,16 @@ class Bench:
             return self._nothing_answers()
         if clear := [look for look in good if not self.mixed(look.place)]:
             return self._silent_by_itself(clear)
-        others = self._named("fails", good)
         return self._unknown(
-            f"{_said(good)}; {others} fail as well and {self._named('answers', good)} answer",
+            f"{_said(good)}; failing as well: {self._named('fails', good)},"
+            f" answering: {self._named('answers', good)}",
             "that is no pattern: it may be ours, theirs or chance",
         )
 
     def _nothing_answers(self) -> Opinion:
         here = _places(self.fails)
         others = {look.of for look in self._that("other", "fails")}
-        said = f"from {here} nothing answers: {self._named('fails', self.fails)} fail as well"
+        said = f"from {here} nothing answers, {self._named('fails', self.fails)} neither"
         if _witnesses(self.fails) > 1:
             return self._unknown(
                 said, "several networks of ours see the same: it is bigger than us"
@@ -166,7 +167,7 @@ class Bench:
         if places > 1:
             said.append(f"from {_places(clear)} it is the same")
         if others:
-            said.append(f"{self._named('answers', clear)} answer from the same place")
+            said.append(f"answering from the same place: {self._named('answers', clear)}")
         if self.twin_fails:
             said.insert(0, f"its test twin fell together with it: {_said(self.twin_fails)}")
             return self._found("their network", *said, sure=places > 1 or others)
@@ -198,7 +199,8 @@ class Bench:
         if all(self.cut_off(look.place) for look in here):
             return self._own_and_nothing_else(here)
         others = self._others_answer(here)
-        more = [f"{self._named('answers', here)} answer from the same place"] if others else []
+        named = self._named("answers", here)
+        more = [f"answering from the same place: {named}"] if others else []
         if not more and _witnesses(self.fails) < 2:
             return self._unknown(
                 _said(here), "nothing else is asked from here, so it may be our network as well"
@@ -207,7 +209,7 @@ class Bench:
 
     def _own_and_nothing_else(self, here: list[Look]) -> Opinion:
         others = {look.of for look in self._that("other", "fails")}
-        said = f"from {_places(here)} nothing answers: {self._named('fails', here)} fail as well"
+        said = f"from {_places(here)} nothing answers, {self._named('fails', here)} neither"
         if len(others) > 1:
             return self._found("our network", said)
         return self._unknown(said, "two things at once, or our network: more checks would tell")
@@ -243,7 +245,7 @@ def _witnesses(looks: Iterable[Look]) -> int:
 
 
 def _places(looks: Iterable[Look]) -> str:
-    return _listed(sorted({look.place for look in looks}))
+    return _listed(sorted({look.where or look.place for look in looks}))
 
 
 def _said(looks: Sequence[Look]) -> str:

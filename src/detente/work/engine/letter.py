@@ -66,9 +66,15 @@ def read(content: bytes, *, return_path: str) -> Letter:
 
 def _header(message: EmailMessage, name: str) -> str:
     try:
-        return " ".join(str(message.get(name, "")).split())
+        return _plain(str(message.get(name, "")))
     except (ValueError, IndexError, AttributeError, TypeError):  # broken beyond what email can bear
         return ""
+
+
+def _plain(said: str) -> str:
+    """One line of text that can be written anywhere: no signs that forge lines or colours."""
+    shown = said.encode("utf-8", "replace").decode()
+    return " ".join("".join(each if each.isprintable() else " " for each in shown).split())
 
 
 def _sender(message: EmailMessage) -> str:
@@ -76,7 +82,7 @@ def _sender(message: EmailMessage) -> str:
         found = getaddresses([str(each) for each in message.get_all("From", [])])
     except (ValueError, IndexError, AttributeError, TypeError):
         return ""
-    return found[0][1].strip().lower() if len(found) == 1 else ""
+    return _plain(found[0][1]).lower() if len(found) == 1 else ""
 
 
 _MACHINES = ("bulk", "junk", "list", "auto_reply")
@@ -129,7 +135,7 @@ def own_line(text: str) -> str:
         if line in ("--", "-- ") or line.strip() == "--" or _BEGINS_QUOTE.fullmatch(line.strip()):
             break
         kept.append(line.strip())
-    return next((line[:_LONGEST_LINE] for line in kept if line), "")
+    return next((_plain(line)[:_LONGEST_LINE] for line in kept if line), "")
 
 
 def _drop_attribution(kept: list[str]) -> None:

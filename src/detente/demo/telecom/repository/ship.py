@@ -22,6 +22,14 @@ def running(url: str) -> str:
         return ""
 
 
+def settled(machine: Path) -> str:
+    """The version that runs there alone, once the one before it has gone."""
+    try:
+        return (machine / "settled").read_text()
+    except OSError:
+        return ""
+
+
 def ship(machine: Path, url: str, version: str) -> None:
     place = machine / "releases" / version
     if not place.is_dir():
@@ -35,7 +43,7 @@ def ship(machine: Path, url: str, version: str) -> None:
     link.replace(machine / "current")
     os.kill(int((machine / "pid").read_text()), signal.SIGHUP)
     until = time.monotonic() + 20
-    while running(url) != version:
+    while settled(machine) != version or running(url) != version:
         if time.monotonic() > until:
             sys.exit(f"{version} did not come up at {url}; {running(url) or 'nothing'} runs there")
         time.sleep(0.1)

@@ -144,7 +144,5 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("submit", (event) => (event.target.dataset.sent = "yes"));
 setInterval(tick, 5000);
-const tab = document.querySelector(".top nav [aria-current]"); // may lie beside a phone's screen
-if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - innerWidth / 3;
 tellZone();
 listen();
