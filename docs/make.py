@@ -1,7 +1,9 @@
 """Make the docs anew: the reference from the code, the pictures from a running node.
 
-python docs/make.py             everything
-python docs/make.py reference   only the reference, which takes a second
+python docs/make.py                 everything
+python docs/make.py reference       only the reference, which takes a second
+python docs/make.py pictures        only the pictures, which takes six minutes
+python docs/make.py pictures sso    only those of one story: vendor, sso or release
 """
 
 from __future__ import annotations
@@ -12,27 +14,28 @@ from collections.abc import Sequence
 
 from making import written
 
+from detente.demo import STORIES
+
 
 def main(asked: Sequence[str]) -> int:
     """Answers with the exit code."""
-    if not set(asked) <= {"reference", "pictures"}:
+    what, stories = (asked[0], asked[1:]) if asked else ("", ())
+    if what not in ("", "reference", "pictures") or not set(stories) <= set(STORIES):
         _say(__doc__ or "")
         return 2
-    if not asked or "reference" in asked:
+    if what != "pictures":
         for page in written.rewrite():
             _say(f"{page.relative_to(written.DOCS.parent)} was made anew")
-    if not asked or "pictures" in asked:
-        return _pictures()
-    return 0
+    return 0 if what == "reference" else _pictures(stories or STORIES)
 
 
-def _pictures() -> int:
+def _pictures(stories: Sequence[str]) -> int:
     from making import pictures
     from making.browser import NoBrowser
 
-    _say("Taking pictures of a node on a bad day; this takes about a minute.")
+    _say(f"Playing {', '.join(stories)} and taking pictures; a story takes up to two minutes.")
     try:
-        complaints = asyncio.run(pictures.take())
+        complaints = asyncio.run(pictures.take(stories))
     except NoBrowser as missing:
         _say(f"No pictures: {missing}")
         return 0

@@ -181,4 +181,6 @@ S = TypeVar("S", bound=Story)
 
 async def _must(story: S, fact: str, seconds: float) -> None:
     if not await story.until(fact, seconds):
-        raise NothingToShow(f"{fact} did not happen within {seconds:.0f} s: there is nothing to show")
+        raise NothingToShow(
+            f"{fact} did not happen within {seconds:.0f} s: there is nothing to show"
+        )

@@ -25,6 +25,7 @@ from detente.kernel.forms import BadForm, fill
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Asked, Nothing, Pull, Refused
+from detente.kernel.views import Views
 from detente.kernel.web.pulling import Pulling
 
 VENDOR = "vendor:cardpay"
@@ -211,6 +212,31 @@ def test_not_knowing_is_noticed(text: str) -> None:
     """However it is put."""
     assert afterwards.says_unknown(text)
     assert not afterwards.says_unknown("The vendor moved a host and told nobody.")
+
+
+def test_rebuilt_equals_live(stage) -> None:
+    """Folding the whole ledger again gives the same answers and actions."""
+
+    async def story(node: Node) -> None:
+        await an_incident(node)
+        await pull(node, "open_retrospective")
+        await pull(node, "answer", Give(section="again", answer="perhaps"))
+        form = TakeOn(title="look", owner="Bob", due="2030-01-01", closes_on="check:outside")
+        await pull(node, "take_on", form)
+        await node.record(ran("outside", ok=1), by="watch")
+        await asyncio.sleep(1)
+        projection = node.cards[0].projection
+        assert projection is not None
+        again = Views(":memory:", [projection])
+        again.catch_up(node.ledger)
+        for table in ("retrospective", "answer", "action"):
+            asked = f"select * from incidents_{table}"
+            rows = list(node.rows.execute(asked))
+            assert rows
+            assert rows == list(again.rows.execute(asked))
+        again.close()
+
+    stage.play(story)
 
 
 def test_it_is_overdue_on_now(stage) -> None:

@@ -79,6 +79,15 @@ def test_nearer_on_the_map_and_in_time_is_stronger() -> None:
     assert (by_time[0].strength, by_time[-1].strength) == ("strong", "weak")
 
 
+def test_what_fell_with_it_is_not_what_has_to_be_explained() -> None:
+    """The sign-on server fell and the portal with it: a toggle of the portal fells no server."""
+    toggle = change(1, 60, "service:portal", sort="toggle")
+    moved = change(2, 1_800, "infrastructure:cas")
+    found = rank(fall("infrastructure:cas", "service:portal"), [toggle, moved], MAP)
+    assert order(found) == [2, 1]
+    assert "which infrastructure:cas needs" not in found[1].reasons[1]
+
+
 def test_taken_back_and_cured_is_the_best_reason_there_is() -> None:
     """What was taken back just before everything worked again stands above what came later."""
     cured = change(1, 7_200, "service:portal", sort="toggle", undone=FELL + 600 * NS)

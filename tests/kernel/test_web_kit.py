@@ -16,7 +16,7 @@ from detente.facts.incidents import Noted
 from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS
 from detente.kernel.fact import Recorded
-from detente.kernel.forms import BadForm, fill, questions
+from detente.kernel.forms import LINES, BadForm, fill, questions
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Slice
@@ -178,6 +178,17 @@ def test_a_form_is_asked_in_plain_words() -> None:
     assert (asked["note"].hint, asked["note"].required) == ("How it was done.", True)
     assert asked["way"].choices == ("phone", "transfer")
     assert (asked["attempts"].value, asked["reference"].value) == ("1", "")
+
+
+def test_lines_stay_only_where_a_form_asks_for_them() -> None:
+    """Everywhere else a line is one line: nobody forges a second one in a mail or a terminal."""
+
+    class Letter(msgspec.Struct):
+        subject: str
+        text: Annotated[str, msgspec.Meta(max_length=500, extra_json_schema=LINES)]
+
+    said = fill(Letter, {"subject": "a\nb", "text": "one\r\n  two \x1b[31m\n"})
+    assert (said.subject, said.text) == ("a b", "one\n  two  [31m")
 
 
 def test_a_form_is_read_back_in_its_own_types() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from detente.kernel.clock import SystemClock, later
 from detente.kernel.config import loads
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.node import Node
+from detente.kernel.slice import Effect
 from detente.releases import queries
 from detente.releases.decisions import Release
 from detente.releases.effects.carry import carry_on
@@ -37,6 +38,8 @@ class Shop:
         self.more = ""  # of the service's section
         self.beside = ""  # sections beside `releases:`
         self.watch = ""
+        self.gate = f"{{run: [{home}/gate.sh]}}"
+        self.verify = f"{{run: [{home}/verify.sh]}}"
         self.repository.mkdir()
         self._git("init", "-q", "-b", "main")
         for name, does in (
@@ -93,9 +96,9 @@ releases:
   services:
     shop:
       repository: {self.repository}
-      gate: [{{run: [{here}/gate.sh]}}]
+      gate: [{self.gate}]
       ship: {{run: [{here}/ship.sh], timeout: 1s}}
-      verify: [{{run: [{here}/verify.sh]}}]
+      verify: [{self.verify}]
       back: {{run: [{here}/back.sh], timeout: 1s}}
       version: {{run: [cat, {self.live}]}}
       {self.watch}
@@ -118,14 +121,15 @@ releases:
             chance=random.Random(),
             network=SimulatedNetwork(random.Random(1)),
         )
-        carrying = asyncio.create_task(carry_on(node)) if carries else None
+        works = [carry_on(node)] if carries else []
+        works += [effect.run(node) for effect in _of_acceptance(node) if effect.wanted(node)]
+        tasks = [asyncio.ensure_future(each) for each in works]
         try:
             yield node
         finally:
-            if carrying is not None:
-                carrying.cancel()
-                with suppress(asyncio.CancelledError):
-                    await carrying
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             views.close()
             await ledger.close()
 
@@ -154,6 +158,11 @@ releases:
         async with asyncio.timeout(30):
             while step not in self.ran():
                 await asyncio.sleep(0.01)
+
+
+def _of_acceptance(node: Node) -> list[Effect]:
+    """What runs acceptance suites, where any are declared."""
+    return [each for card in node.cards if card.noun == "acceptance" for each in card.effects]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from detente.facts.releases import (
     StepFailed,
     StepPassed,
     Stopped,
+    Stuck,
     WentOn,
     Withdrawn,
 )
@@ -140,6 +141,20 @@ def test_done_may_still_be_taken_back() -> None:
     (fact,) = decisions.rolled_back(release)
     assert isinstance(fact, RolledBack)
     assert (fact.to, fact.why) == (OLD, "prices")
+
+
+def test_a_person_may_go_back_where_nobody_could_tell() -> None:
+    """A ship that was interrupted and that nobody could ask about is not asked about again."""
+    release = stands(
+        *GOES,
+        *steps("gate"),
+        began("ship"),
+        Stuck(about=A, step="ship", why="nobody could tell"),
+        BackAsked(about=A, why="I looked: it is half"),
+    )
+    found = next_of(release, watches=True)
+    assert found is not None
+    assert found.what == "back"
 
 
 def test_what_calendars_must_hear_has_a_higher_number() -> None:

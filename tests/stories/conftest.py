@@ -36,9 +36,10 @@ def played(tmp_path: Path) -> Played:
             chance = random.Random(killing)
             while True:
                 await asyncio.sleep(chance.uniform(*every))
-                await story.actors["node"].die()
-                kills += 1
-                await story.actors["node"].enter()
+                async with story.restarting:
+                    await story.actors["node"].die()
+                    kills += 1
+                    await story.actors["node"].enter()
 
         async def through() -> list[Promised]:
             async with kind(tmp_path, Teller(told), **how) as story:

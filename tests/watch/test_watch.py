@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from detente.commands import root
 from detente.facts.watch import CameBack, LostSight, SheetFiled, WentDown
 from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS, instant
+from detente.kernel.config import Secret
 from detente.kernel.fact import Fact
 from detente.kernel.ledger import LedgerFull, Receipt
 from detente.kernel.slice import Ask
 from detente.testing import World, simulate
 from detente.watch import pages, queries
 from detente.watch.effects import Watcher
+from detente.watch.effects.orders import probe
 from detente.watch.engine.wire import Result
-from detente.watch.settings import Check, Expect, Watch, mistakes
+from detente.watch.settings import Check, Expect, Outside, Watch, mistakes
 
 DECLARED = """
 vendors: {cardpay: {}}
@@ -388,3 +392,94 @@ def test_mistakes_are_told_with_their_place() -> None:
         ("checks", "long", "timeout"), ("checks", "whose"), ("checks", "typo", "of"),
         ("checks", "regex", "expect", "matches"), ("checks", "port", "expect"),
     }  # fmt: skip
+
+
+def test_mistakes_of_plugins_and_places_are_told_with_their_place() -> None:
+    """What could never be run, or asked from nowhere, is told at start."""
+    checks = {
+        "open": Check(of="cardpay", plugin="check_http -u 'never closed"),
+        "empty": Check(of="cardpay", plugin=""),
+        "somewhere": Check(of="cardpay", plugin=("./check_it",)),
+        "zero": Check(of="cardpay", plugin=("check_it", "a\0b")),
+        "host": Check(of="cardpay", plugin=("check_http", "-H", "{host}")),
+        "secret": Check(of="cardpay", plugin=("check_http", "-a", "{pass}")),
+        "both": Check(of="cardpay", http="http://x", plugin="check_http"),  # type: ignore[arg-type]
+        "where": Check(of="cardpay", http="http://x", seen_from=("here", "berln")),  # type: ignore[arg-type]
+        "many": Check(of="cardpay", http="http://x", agree=2),  # type: ignore[arg-type]
+        "fine": Check(of="cardpay", plugin='check_http -H {host} -r "{3}"', host="example.org"),
+    }
+    places = {"berlin": Outside(token=Secret(env="TOKEN")), "here": Outside(token=Secret(env="X"))}
+    watch = Watch(checks=checks, places=places)
+    found = {each.path[1:] for each in mistakes(watch, Catalogue(vendors={"cardpay": Vendor()}))}
+    assert found == {
+        ("checks", "open", "plugin"), ("checks", "empty", "plugin"), ("checks", "zero", "plugin"),
+        ("checks", "somewhere", "plugin"), ("checks", "host", "plugin"), ("places", "here"),
+        ("checks", "secret", "plugin"), ("checks", "both", "plugin"),
+        ("checks", "where", "from", 1), ("checks", "many", "agree"),
+    }  # fmt: skip
+
+
+def test_a_plugins_secrets_reach_the_plugin_and_nothing_else() -> None:
+    """They are filled in where it is started; what is shown has the names in their place."""
+    environ = {"PASSWORD": "open sesame", "TOKEN": "t0ken"}
+    check = Check(
+        of="cardpay",
+        plugin="check_it -H {host} -p {password} --regex {other}",
+        host="example.org",
+        secret_arguments={"password": Secret(env="PASSWORD", environ=environ)},
+        env={"LANG": "C"},
+        secret_env={"TOKEN": Secret(env="TOKEN", environ=environ)},
+    )
+    asked = probe("it", check, Watch())
+    assert asked.command == (
+        "check_it", "-H", "example.org", "-p", "open sesame", "--regex", "{other}",
+    )  # fmt: skip
+    assert asked.surroundings == {"LANG": "C", "TOKEN": "t0ken"}
+    assert asked.secrets == ("open sesame", "t0ken")
+    assert asked.target == check.target == "check_it -H example.org -p {password} --regex {other}"
+
+
+def test_a_plugin_that_warns_is_shown_with_what_it_measured() -> None:
+    """Its warning stands on *Now* and its numbers on its page; it was never down."""
+    declared = """
+vendors: {cardpay: {}}
+watch: {checks: {disk: {of: cardpay, plugin: check_disk, every: 10s, timeout: 2s}}}
+"""
+
+    async def story(world: World) -> None:
+        watcher: Watcher = world.node.part(Watcher)
+        for number in range(4):
+            at = world.now + number * 10 * NS
+            said = {"reason": "DISK WARNING", "measured": "/=95%;90;99 inodes=3%"}
+            await watcher.heard([Result(id="disk", slot=at, at=at, verdict="warned", **said)])  # type: ignore[arg-type]
+        await watcher.file(world.now + 60 * NS)
+        assert state(world, "disk") == "warning"
+        assert world.facts("watch.went_down") == []
+        page = pages.one_check(world.node, Ask(path={"check": "disk"}))
+        assert [(each.label, each.tone) for each in page.measured] == [
+            ("/", "warn"),
+            ("inodes", "plain"),
+        ]
+        assert sheets(world)[-1].tallies["disk"].warned == 4
+
+    simulate(story, declared=declared)
+
+
+def test_any_declared_check_can_be_tried_by_its_name(tmp_path: Path) -> None:
+    """`detente watch try NAME` runs a plugin once, whatever else stands in the file."""
+    config = tmp_path / "detente.yaml"
+    config.write_text(
+        "vendors: {cardpay: {title: 3}}\nwatch: {checks: {disk: {plugin: [/bin/sh, -c, "
+        "\"echo 'fine | a=3ms;5'\"]}, sad: {plugin: [/bin/sh, -c, 'exit 2']}}}\n"
+    )
+
+    def tried(name: str) -> Any:
+        return CliRunner().invoke(root, ["watch", "try", name, "--config", str(config)])
+
+    assert tried("disk").exit_code == 0
+    assert "It answers: fine" in tried("disk").output
+    assert "3 ms" in tried("disk").output
+    assert tried("sad").exit_code == 1
+    assert "did you mean disk?" in tried("dsk").output
+    config.write_text("watch: {checks: {disk: {plugn: check_disk}}}\n")
+    assert "`detente config check` tells them" in tried("disk").output

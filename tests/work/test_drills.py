@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,24 @@ def test_a_drill_on_a_route_that_is_gone_is_over(tmp_path: Path) -> None:
 
     simulate(before, declared=DECLARED, ledger=tmp_path / "ledger")
     simulate(after, declared="vendors:\n  cardpay: {}\n", ledger=tmp_path / "ledger")
+
+
+def test_a_drill_ends_in_time_though_nobody_was_there_to_notice(tmp_path: Path) -> None:
+    """The node was down when it was over; it lasted as long as was asked for."""
+
+    async def before(world: World) -> None:
+        await drill(world, how="refuse")
+        await world.call("payments", SALE, key="k1")
+
+    async def after(world: World) -> None:
+        (ended,) = world.facts("work.drill_ended")
+        assert isinstance(ended, DrillEnded)
+        assert (ended.lasted, ended.aborted, ended.parked) == (pytest.approx(60), False, 1)
+        assert (await world.call("payments", SALE, key="k2")).status == 201
+
+    simulate(before, declared=DECLARED, ledger=tmp_path / "ledger")
+    later = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+    simulate(after, declared=DECLARED, ledger=tmp_path / "ledger", start=later)
 
 
 def test_what_was_read_of_a_drill_is_bounded_by_what_is_declared_now(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ from detente.kernel.terminal.mishaps import Mishap
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+_HOW_TO_BEGIN = """\
+Which story? Name a file with a list of times, or begin with one that comes along:
+
+    detente story --example sign-on > mine.md
+    detente story mine.md"""
 _LARGEST = 1024 * 1024
 _NUMERALS = ("I", "II", "III", "IV", "V")
 
@@ -106,9 +111,8 @@ def _story(*, file: Path | None, example: str | None, html: Path | None) -> None
         click.echo(_example(example), nl=False)
         return
     if file is None:
-        raise click.UsageError(
-            "Which story? Name a file, or begin with an example: detente story --example sign-on"
-        )
+        click.echo(_HOW_TO_BEGIN)
+        return
     try:
         answer = advise(_text_of(file), file.name)
     except BadStory as wrong:

@@ -131,7 +131,10 @@ class Line:
     """How the director talks to the actors: HTTP, asked again while one of them is off stage."""
 
     def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+        names = aiohttp.CookieJar(unsafe=True)  # who somebody is, on a host without a name too
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=10), cookie_jar=names
+        )
 
     async def get(self, url: str) -> Any:
         return json.loads(await self.text(url))

@@ -52,6 +52,7 @@ class Story:
         self.catalogue = Catalogue()
         self.recorded: list[Recorded] = []
         self.table: list[Promised] = []
+        self.restarting = asyncio.Lock()  # the node comes and goes by one hand at a time
         self._wanted = web
         self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []

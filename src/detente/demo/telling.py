@@ -140,7 +140,7 @@ def _title(catalogue: Catalogue, recorded: Recorded) -> str:
     if kind(subject) == "call":
         return f"Call …{plain(subject)[-6:]}"
     if kind(subject) == "node":
-        return ""
+        return "Détente"
     if kind(subject) in ("release", "toggle", "test", "change", "advice"):
         return f"{kind(subject).capitalize()} {plain(subject)}"
     return catalogue.title(subject)

@@ -15,7 +15,7 @@ class Started(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         crash = ", after an end without notice" if self.unannounced_end else ""
-        return f"Détente {self.version} started{crash}"
+        return f"started (version {self.version}){crash}"
 
 
 @named("node.stopped")
@@ -25,4 +25,4 @@ class Stopped(Fact, frozen=True, kw_only=True):
     ran_for: float  # seconds
 
     def says(self) -> str:
-        return f"Détente stopped after {lasting(self.ran_for)}"
+        return f"stopped after {lasting(self.ran_for)}"

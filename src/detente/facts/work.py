@@ -273,6 +273,7 @@ class DrillEnded(Fact, frozen=True, kw_only=True):
     parked: int = 0  # of those, kept for later
     charged: int = 0  # of those, accepted by the vendor already
     lost: int = 0
+    since: Instant | None = None  # when it was over, if that was noticed later
 
     def says(self) -> str:
         early = ", ended early" if self.aborted else ""

@@ -302,7 +302,8 @@ def _after_end(release: Release, recorded: Recorded) -> Release:
         case RolledBack() as fact:
             return _with(release, state="rolled back", ended_at=at, outcome=fact.says(), to=fact.to)
         case Stuck() as fact:
-            return _with(release, state="stuck", outcome=fact.says())
+            steps = _interrupted(release, at)  # nobody will ask about it again: a person does
+            return _with(release, state="stuck", outcome=fact.says(), steps=steps)
         case Settled() as fact:
             return _with(
                 release, state="settled", ended_at=at, outcome=fact.says(), to=fact.version

@@ -405,6 +405,8 @@ def _may_go_back(node: Node, about: Subject) -> bool:
     release = _one(node, about, ("running", "done", "stuck"))
     if release is None:
         return False
+    if release.state == "done":
+        return _newer(node, release) is None
     return release.back is None or release.state == "stuck"
 
 

@@ -195,7 +195,7 @@ def steps(card: Card, promise: Promise) -> list[Step]:
         Step("Left of it", _long(max(0.0, made.left)), card.budget),
     ]
     if card.failed:
-        how = "never as often in a row as a check's `falls_after`, so that it counts as up"
+        how = "never as often in a row as a check's falls_after, so that it counts as up"
         found.append(Step("Failed outside outages", card.failed, how))
     if card.former:
         how = "no longer declared, and what they saw counts; name `checks` to choose others"

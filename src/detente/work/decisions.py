@@ -346,15 +346,18 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 def end_drill(
-    span: Span, vendor: str, counts: Counts, breaker: Span | None, *, now: Instant, aborted: bool
-) -> list[Fact]:
+    span: Span, vendor: str, counts: Counts, breaker: Span | None, *, over: Instant, now: Instant,
+    aborted: bool,
+) -> list[Fact]:  # fmt: skip
     """What is written down when the vendor is asked again. `breaker`: one that opened in the drill.
 
-    It is closed with the drill: whatever opens from here on is real.
+    It is closed with the drill: whatever opens from here on is real. `over`: when it really was; the
+    node may not have been there to notice.
     """
     ended = DrillEnded(
-        about=span.about, vendor=vendor, lasted=max(0.0, span.seconds(now)), aborted=aborted,
+        about=span.about, vendor=vendor, lasted=max(0.0, span.seconds(over)), aborted=aborted,
         taken=counts.taken, parked=counts.parked, charged=counts.charged, lost=counts.lost,
+        since=over,
     )  # fmt: skip
     if breaker is None:
         return [ended]

@@ -54,14 +54,13 @@ def asking(call: Call, setting: Setting, *, to: str, reply_to: str) -> EmailMess
     message["Message-ID"] = f"{thread[:-1].replace('@', '.' + _short(to) + '@')}>"
     message["References"] = thread
     message["Reply-To"] = reply_to
-    words = "\n".join(f"    {word:<18}{means}" for word, means in WORDS)
     message.set_content(
         f"{_worth(call)} for {setting.vendor} did not run and waits for a person.\n\n"
         f"    {_why(call)}\n"
         f"    Taken {lasting(max(0.0, seconds_between(call.taken_at, setting.now)))} ago,"
         f" key {call.key}\n\n"
         "Answer this mail with one of these as its first line:\n\n"
-        f"{words}\n\n"
+        f"{_words(held=call.state == 'held')}\n\n"
         "Nothing else is read, and nothing happens until you are told so by mail.\n"
         f"Everything about it: {setting.page}\n"
     )
@@ -101,13 +100,18 @@ def confirming(letter: Letter, setting: Setting, *, done: str, about: str) -> Em
 def explaining(letter: Letter, setting: Setting, *, why: str, about: str) -> EmailMessage:
     """Why nothing happened, and what can be said."""
     wrote = f"You wrote “{letter.line}”. " if letter.line else ""
-    words = "\n".join(f"    {word:<18}{means}" for word, means in WORDS)
     text = (
         f"{wrote}Nothing was changed: {why}\n\n"
-        f"What can be said, as the first line of an answer in plain text:\n\n{words}\n\n"
+        f"What can be said, as the first line of an answer in plain text:\n\n{_words()}\n\n"
         f"Everything about the call: {setting.page}\n"
     )
     return _answer(letter, setting, text, about)
+
+
+def _words(*, held: bool = False) -> str:
+    """What can be said, a line each; what is held already is not held again."""
+    told = [(word, means) for word, means in WORDS if not (held and word.startswith("hold"))]
+    return "\n".join(f"    {word:<18}{means}" for word, means in told)
 
 
 def _answer(letter: Letter, setting: Setting, text: str, about: str) -> EmailMessage:

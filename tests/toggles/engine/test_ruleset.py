@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import timeit
 from typing import Any
 
 import pytest
@@ -110,6 +111,7 @@ def alike(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
+@pytest.mark.slow
 @given(rule=rules, context=contexts)
 @settings(max_examples=600, deadline=None)
 def test_compiled_rules_are_worth_what_plain_ones_are(rule: Any, context: Any) -> None:
@@ -131,6 +133,7 @@ branches = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(rule=branches.filter(lambda rule: isinstance(rule, dict)), context=contexts)
 @settings(max_examples=400, deadline=None)
 def test_answers_are_the_variants_that_rules_come_to(rule: Any, context: Any) -> None:
@@ -214,6 +217,16 @@ def test_no_context_makes_it_raise(context: Any) -> None:
     """Whatever is handed in, there is an answer."""
     rule = {"if": [{"==": [{"var": "a"}, "x"]}, "on", {"<": [{"+": [{"var": "a"}, 1]}, 5]}, "on"]}
     assert ask(rule, context).reason in ("DEFAULT", "TARGETING_MATCH", "ERROR")
+
+
+@pytest.mark.parametrize(
+    "said", ["1" * 200_000 + "x", "1.0.0-" + "1" * 200_000 + "!", "-" * 200_000]
+)
+def test_long_texts_cost_no_time(said: str) -> None:
+    """What people send stands in contexts: no text of theirs keeps a program busy."""
+    number, newer = {"<": [{"var": "a"}, 5]}, {"sem_ver": [{"var": "a"}, ">", "1.0.0"]}
+    taken = timeit.timeit(lambda: ask({"if": [number, "on", newer, "on"]}, {"a": said}), number=1)
+    assert taken < 1
 
 
 def test_errors_are_answers() -> None:

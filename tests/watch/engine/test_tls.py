@@ -40,6 +40,7 @@ def test_a_good_certificate(shop, authority):
     seen = check(shop, authority.file)
     assert (seen.verdict, seen.reason, seen.tls_version) == ("ok", "", "TLSv1.3")
     assert seen.tls is not None
+    assert len(seen.tls_fingerprint or "") == 64
     left = seconds_between(SystemClock().now(), seen.tls_expires) / DAY
     assert 364 < left < 366
 

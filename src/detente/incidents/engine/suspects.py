@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from detente.kernel.clock import Instant, Seconds, lasting, seconds_between
 from detente.kernel.fact import Subject
 from detente.kernel.needs import Needs
 
 Sort = Literal[
-    "release", "toggle", "change", "warning", "fall", "drill", "pause", "suspicion", "node"
+    "release", "toggle", "rules", "change", "warning", "fall", "drill", "pause", "suspicion", "node"
 ]
 Strength = Literal["strong", "likely", "possible", "weak"]
 
@@ -81,9 +82,16 @@ _ABOUT_CERTIFICATES = re.compile(r"certificate|expire|\btls\b|\bssl\b", re.IGNOR
 def rank(
     fall: Fall, changes: Iterable[Change], needs: Needs, named: Named = str
 ) -> tuple[Suspect, ...]:
-    """The best explanation first."""
+    """The best explanation first: of what fell first, and not of what only fell with it."""
+    fall = replace(fall, of=_roots(fall.of, needs))
     judged = (_judged(fall, each, needs, named) for each in changes)
     return tuple(sorted(judged, key=lambda each: (-each.odds, -each.change.at)))
+
+
+def _roots(fallen: Sequence[Subject], needs: Needs) -> tuple[Subject, ...]:
+    """Without what falls, by the map, with another of them."""
+    felled = {each.node for one in fallen for each in needs.falls([one]) if each.node != one}
+    return tuple(each for each in fallen if each not in felled) or tuple(fallen)
 
 
 def explained(suspects: Sequence[Suspect]) -> bool:

@@ -122,7 +122,7 @@ class _Folded:
     def undo(self, recorded: Recorded, *, at: Instant | None = None, blamed: str = "") -> None:
         """The newest change of that subject was taken back."""
         for index, each in reversed([*enumerate(self.changes)]):
-            if each.about == recorded.about and each.undone is None:
+            if each.about == recorded.about and each.undone is None and each.sort != "rules":
                 self.changes[index] = replace(
                     each, undone=at or recorded.at, undone_by=recorded.position, blamed=blamed
                 )
@@ -202,7 +202,7 @@ def _flipped_back(folded: _Folded, recorded: Recorded) -> None:
 
 
 def _defined(folded: _Folded, recorded: Recorded) -> None:
-    folded.add(recorded, "toggle", touches=folded.touched_by(recorded.about, ""))
+    folded.add(recorded, "rules", touches=folded.touched_by(recorded.about, ""))
 
 
 def _planned(folded: _Folded, recorded: Recorded) -> None:

@@ -271,13 +271,16 @@ _STEPS = tuple(
 _MOST_TICKS = 7
 
 
+_ON_TOP: tuple[Tone, ...] = ("plain", "good", "warn", "bad")
+
+
 def segments(
     parts: Iterable[tuple[Instant, Instant | None, Tone, str]], start: Instant, end: Instant
 ) -> list[Segment]:
-    """The parts of a bar that fall inside it. A part without an end lasts until now."""
+    """The parts of a bar that fall inside it, the worst on top. A part without an end lasts until now."""
     now = _reading.get().now
     drawn = []
-    for begin, finish, tone, title in parts:
+    for begin, finish, tone, title in sorted(parts, key=lambda part: _ON_TOP.index(part[2])):
         left, right = max(begin, start), min(now if finish is None else finish, end)
         if right > left:
             width = _percent(right - left, end - start)
@@ -291,7 +294,9 @@ def ticks(start: Instant, end: Instant) -> list[Tick]:
     step = next((each for each in _STEPS if length / each <= _MOST_TICKS), _STEPS[-1])
     shift = int((local(start).utcoffset() or timedelta()).total_seconds()) * NS
     first = -(-(start + shift) // step) * step - shift
-    return [_tick(each, step, start, length) for each in range(first, end + 1, step)]
+    made = [_tick(each, step, start, length) for each in range(first, end + 1, step)]
+    roomy = step >= length / 5  # else a label that leans inwards from the edge meets its neighbour
+    return [each for each in made if roomy or each.anchor == "middle"]
 
 
 def _tick(here: Instant, step: int, start: Instant, length: int) -> Tick:

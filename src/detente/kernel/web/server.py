@@ -349,7 +349,7 @@ def _ask(request: web.Request) -> Ask:
 def _wants_json(request: web.Request) -> bool:
     accepts = request.headers.get("Accept", "")
     return (
-        _TO_PROGRAMS in request
+        request.get(_TO_PROGRAMS, False)
         or request.path.endswith(".json")
         or request.content_type == "application/json"
         or ("application/json" in accepts and "text/html" not in accepts)

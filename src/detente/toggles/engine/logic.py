@@ -15,7 +15,7 @@ from typing import Any
 
 NAN = math.nan
 _EXACT = 2**64  # whole numbers beyond are handled as JavaScript does, without every digit
-_DECIMAL = re.compile(r"[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:Infinity|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 _SPACE = " \t\n\r\v\f\u00a0\u2028\u2029\ufeff"
 

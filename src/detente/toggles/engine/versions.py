@@ -10,6 +10,7 @@ from detente.toggles.engine.logic import text
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "^", "~")
 
+_LONGEST = 256
 _NUMBER = r"(?:0|[1-9]\d{0,18})"
 _WORD = rf"(?:{_NUMBER}|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
@@ -32,7 +33,7 @@ class Version(NamedTuple):
 @lru_cache(maxsize=4096)
 def version(said: str) -> Version | None:
     """None, when that is no version. "1.2" is 1.2.0."""
-    found = _VERSION.fullmatch(said)
+    found = _VERSION.fullmatch(said) if len(said) <= _LONGEST else None
     if found is None:
         return None
     major, minor, patch, stage = found.groups()

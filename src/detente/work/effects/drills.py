@@ -170,12 +170,12 @@ class Drills:
         self._unpassed.pop(about, None)
         ended, began = (last[0], last[1]) if len(last) == 2 else (None, None)
         if ended and began and isinstance(ended.fact, DrillEnded):
-            vendor = ended.fact.vendor
-            self._unpassed[about] = DrillEndedAt(about, vendor, began.position, began.at, ended.at)
+            vendor, over = ended.fact.vendor, ended.fact.since or ended.at
+            self._unpassed[about] = DrillEndedAt(about, vendor, began.position, began.at, over)
 
     async def _pass(self, ended: DrillEndedAt) -> None:
         route = plain(ended.about)
-        counts = queries.counts(self.node.rows, route, ended.began, ended.at)
+        counts = queries.counts(self.node.rows, route, ended.began, ended.at + 1)
         facts = decisions.pass_drill(
             ended.about, ended.vendor, ended.drill, ended.at, counts, now=self.node.now()
         )
@@ -202,12 +202,13 @@ def ending(node: Node, about: Subject, *, aborted: bool) -> list[Fact]:
     began = fact_at(node, drill.opened_by)
     vendor = began.vendor if isinstance(began, DrillBegan) else ""
     now = node.now()
-    counts = queries.counts(node.rows, plain(about), drill.start, later(now, 1e-9))
+    over = min(now, began.until) if isinstance(began, DrillBegan) else now
+    counts = queries.counts(node.rows, plain(about), drill.start, over + 1)
     breaker = _open(node, "breaker", about)
     opened = fact_at(node, breaker.opened_by) if breaker else None
     played = isinstance(opened, BreakerOpened) and opened.drill
     return decisions.end_drill(
-        drill, vendor, counts, breaker if played else None, now=now, aborted=aborted
+        drill, vendor, counts, breaker if played else None, over=over, now=now, aborted=aborted
     )
 
 

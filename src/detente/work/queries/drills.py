@@ -48,7 +48,9 @@ def rehearsals(node: Node, *, about: Subject | None = None, limit: int = 20) -> 
                 by=recorded.by, position=recorded.position, began=recorded.at, until=fact.until,
             )  # fmt: skip
         elif before and isinstance(fact, DrillEnded):
-            changed = msgspec.structs.replace(before, ended=recorded.at, aborted=fact.aborted)
+            changed = msgspec.structs.replace(
+                before, ended=fact.since or recorded.at, aborted=fact.aborted
+            )
             found[recorded.about] = changed
         elif before and isinstance(fact, DrillPassed):
             found[recorded.about] = msgspec.structs.replace(before, caught_up=fact.caught_up)
