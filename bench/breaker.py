@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # this folder would come first, and its queue.py before Python's own
+if __name__ == "__main__":  # rivals run this file by its path
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from bench.turns import MISSING, THEIRS, Contestant, pairs, serve

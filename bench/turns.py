@@ -25,7 +25,7 @@ class Contestant:
         self.name = name
         pinned = "" if core is None else str(core)
         self._process = subprocess.Popen(
-            # -P: this folder has a queue.py, and so has the standard library
+            # -P: what lies in this folder never stands in for a library
             [str(python), "-P", script, "--serve", name, pinned],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ class Advised(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        return f"advice: {self.advice}"
+        return f"advice: {self.advice.rstrip('.')}"
 
 
 @named("scoreboard.advice_taken")
@@ -40,4 +40,4 @@ class AdviceDeclined(Fact, frozen=True, kw_only=True):
     why: str
 
     def says(self) -> str:
-        return f"advice declined: {self.why}"
+        return f"advice declined: {self.why.rstrip('.')}"

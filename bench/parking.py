@@ -6,7 +6,7 @@ parked, answered with 202, sent again to a vendor that says yes at once, and its
 The rivals put a job and take it off again: Huey (SQLite, fsync on) forgets it when it is taken,
 persist-queue (SQLiteAckQueue) acknowledges it when it is done.
 
-    python -m bench queue           all of them; rivals live in .venv-bench (make bench makes it)
+    python -m bench parking          all of them; rivals live in .venv-bench (make bench makes it)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":  # this folder would come first, and this file before Python's own queue
+if __name__ == "__main__":  # rivals run this file by its path
     sys.path[0] = str(Path(__file__).parent.parent)
 
 from bench.turns import MISSING, THEIRS, Contestant, folder, pairs, serve
