@@ -25,17 +25,9 @@ from msgspec import Meta
 import detente
 from detente.facts.node import Started, Stopped
 from detente.kernel import spans
-from detente.kernel.catalogue import (
-    Catalogue,
-    Infrastructure,
-    Journey,
-    Mistake,
-    Service,
-    Team,
-    Vendor,
-)
+from detente.kernel.catalogue import Catalogue, Infrastructure, Journey, Service, Team, Vendor
 from detente.kernel.clock import Clock, SystemClock, seconds_between
-from detente.kernel.config import Address, Url, load
+from detente.kernel.config import Address, Mistake, Url, load
 from detente.kernel.ledger import Ledger, LedgerError, Query, beside
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import Network, RealNetwork

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from detente.kernel.catalogue import Mistake
 from detente.kernel.config import (
     Address,
     ConfigErrors,
     Duration,
+    Mistake,
     Percent,
     Secret,
     Url,

@@ -19,9 +19,9 @@ from detente.app import mistakes as mistakes_of
 from detente.facts.node import Started
 from detente.facts.sla import PromiseBroken
 from detente.facts.watch import CameBack, LostSight, RegainedSight, SheetFiled, Tally, WentDown
-from detente.kernel.catalogue import Catalogue, Mistake, Vendor
+from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS, Instant, instant
-from detente.kernel.config import loads
+from detente.kernel.config import Mistake, loads
 from detente.kernel.fact import Fact
 from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger

@@ -93,12 +93,11 @@ def test_the_story_in_five_acts() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, 2])
 def test_kill_9_at_any_moment_loses_nothing_and_charges_nobody_twice(
-    played: Callable[..., list[Promised]], seed: int
+    played: Callable[..., list[Promised]],
 ) -> None:
     """The node is killed again and again at random moments while the story plays on real processes."""
-    table = played(VendorStory, killing=seed, tempo=0.6)
+    table = played(VendorStory, killing=1, tempo=0.6)
     sums = [each for each in table if each.row in ("5", "10")]
     assert len(sums) == 3
     assert all(each.kept for each in sums), sums

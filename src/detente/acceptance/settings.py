@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.config import Duration, Place, Secret, Url
+from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.config import Duration, Mistake, Place, Secret, Url
 
 FALLS_AFTER = 2
 

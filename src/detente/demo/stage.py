@@ -142,6 +142,12 @@ class Line:
     async def text(self, url: str) -> str:
         return (await self._ask("GET", url))[1]
 
+    async def raw(self, url: str) -> bytes:
+        """The bytes at that address."""
+        async with self._session.get(url) as reply:
+            reply.raise_for_status()
+            return await reply.read()
+
     async def post(self, url: str, body: object) -> int:
         return (await self._ask("POST", url, json=body))[0]
 

@@ -8,20 +8,26 @@ tells what the ledger says; whatever the node does about it, it does by itself.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import secrets
+import sys
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 from detente.demo.actors import HOST
 from detente.demo.books import Verdict, compare
-from detente.demo.stage import free_port
+from detente.demo.stage import Actor, free_port, program
 from detente.demo.story import Story
 from detente.demo.telling import Teller
+from detente.facts.watch import SheetFiled
 from detente.kernel.clock import lasting
 from detente.kernel.money import Money
 
 RATE = 5.0  # customers a second
 CROWD = 21  # a crowd in which somebody comes with a declined card while CardPay is away
+_PLUGINS = ("/usr/lib/nagios/plugins", "/usr/lib64/nagios/plugins", "/usr/lib/monitoring-plugins")
 DRAIN = 60.0  # seconds the queue may take to empty once the vendor is back
 
 _DECLARED = """\
@@ -47,15 +53,24 @@ services:
   portal: {{title: Sales portal, needs: [cardpay]}}
 
 watch:
-  sheet: 5s
+  sheet: 2s
+  verdict_holds: 2s
+  places:
+    outside: {{title: Another data centre, token: {{file: {home}/outside.token}}}}
   checks:
-    cardpay: {{http: "http://{host}:{vendor}/health", every: 1s, timeout: 800ms}}
+    cardpay:
+      http: http://{host}:{vendor}/health
+      every: 1s
+      timeout: 800ms
+      from: [here, outside]
     cardpay-test:
       of: cardpay
       environment: test
       http: http://{host}:{twin}/health
       every: 1s
       timeout: 800ms
+      from: [here, outside]
+    portal-plugin: {{of: portal, plugin: {plugin}, every: 2s, timeout: 1500ms}}
     portal: {{http: "http://{host}:{portal}/", every: 1s, timeout: 800ms}}
 
 work:
@@ -76,6 +91,7 @@ pager:
   mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@sunnyside.example>"}}
 
 sla:
+  checkpoint_every: 10s
   promises:
     cardpay-uptime:
       vendor: cardpay
@@ -118,12 +134,33 @@ class VendorStory(Story):
             )  # fmt: skip
         mailbox = await self.enter("mailbox", "mailbox", "--folder", self.home / "mail")
         ports["smtp"], ports["chat"] = mailbox.ports
-        await self.start_node(_DECLARED)
+        (self.home / "outside.token").write_text(secrets.token_urlsafe(24))
+        await self.start_node(_DECLARED, plugin=json.dumps(self.plugin()))
         pay = f"http://{HOST}:{ports['gateway']}/payments/charges"
         await self.enter(
             "portal", "portal", "--pay", pay, "--book", self.home / "portal.book",
             "--port", ports["portal"], "--patience", 5, "--keeps-trying", 25,
         )  # fmt: skip
+        await self.look_from_outside()
+
+    def plugin(self) -> list[str]:
+        """An existing Nagios plugin where one is installed, else one of our own making."""
+        page = ["-H", HOST, "-p", str(self.ports["portal"])]
+        for folder in _PLUGINS:
+            if (found := Path(folder) / "check_http").is_file():
+                return [str(found), *page, "-u", "/"]
+        return program("detente.demo.actors.check_page", *page)
+
+    async def look_from_outside(self) -> None:
+        """Another place looks too, and tells the node."""
+        command = program(
+            "detente", "agent", "--node", self.address, "--place", "outside",
+            "--token-file", self.home / "outside.token", "--spool", self.home / "spool",
+        )  # fmt: skip
+        self.actors["agent"] = Actor(
+            "agent", command, self.home / "agent.log", ready=lambda line: [0]
+        )
+        await self.actors["agent"].enter()
 
     async def open_shop(self) -> None:
         shop = f"http://{HOST}:{self.ports['portal']}"
@@ -265,6 +302,7 @@ async def _acts(story: VendorStory) -> None:
     await story.actors["vendor"].die()
     await story.actors["twin"].die()
     await story.goes_on(9)
+    await story.until("watch.verdict_reached", 20, about="vendor:cardpay")
     await story.tell_customers()
 
     teller.act(
@@ -300,6 +338,50 @@ async def _last_act(story: VendorStory) -> None:
     for disagreement in verdict.disagreements:
         teller.line("bad", disagreement)
     _promises(story, verdict, drained=drained, closed=closed)
+    _promises_of_watching(story)
+    await _promise_of_evidence(story)
+    groups = (await story.ask("/work/failures"))["failures"]
+    story.promise(
+        "9",
+        "developers see what broke",
+        f"{len(groups)} kinds of failure, grouped",
+        kept=bool(groups),
+    )
+
+
+def _promises_of_watching(story: VendorStory) -> None:
+    """Looked at by a plugin, from two places, and said whose fault it is."""
+    sheets = [each.fact for each in story.heard("watch.sheet_filed")]
+    plugin = sum(
+        each.tallies["portal-plugin"].ok
+        for each in sheets
+        if isinstance(each, SheetFiled) and "portal-plugin" in each.tallies
+    )
+    called = "check_http, unmodified" if "check_http" in story.plugin()[0] else "our own plugin"
+    story.promise("1", "Nagios plugins run", f"{called}: {plugin} good runs", kept=plugin > 0)
+    outside = sum(each.about == "place:outside" for each in sheets)
+    story.promise(
+        "2", "another place looks too", f"{outside} sheets from outside", kept=outside > 2
+    )
+    said = [each.fact.says() for each in story.heard("watch.verdict_reached", "vendor:cardpay")]
+    theirs = [each for each in said if "their" in each]
+    story.promise(
+        "3", "whose fault it is", theirs[-1] if theirs else "; ".join(said) or "no verdict",
+        kept=bool(theirs),
+    )  # fmt: skip
+
+
+async def _promise_of_evidence(story: VendorStory) -> None:
+    """The vendor checks the evidence with the program in it, and nothing of ours."""
+    bundle = story.home / "evidence.zip"
+    bundle.write_bytes(await story.line.raw(f"{story.address}/sla/cardpay-uptime/evidence.zip"))
+    with zipfile.ZipFile(bundle) as opened:
+        (story.home / "verify.py").write_bytes(opened.read("verify.py"))
+    check = [sys.executable, "-I", "-S", str(story.home / "verify.py"), str(bundle)]
+    done = await asyncio.create_subprocess_exec(*check, stdout=asyncio.subprocess.PIPE)
+    said, _ = await done.communicate()
+    last = said.decode().strip().splitlines()[-1]
+    story.promise("8", "the vendor can check it offline", last, kept=done.returncode == 0)
 
 
 def _promises(story: VendorStory, verdict: Verdict, *, drained: bool, closed: bool) -> None:
@@ -340,3 +422,7 @@ async def _tell_promise(story: VendorStory) -> None:
     answer = await story.ask("/sla")
     for promise in answer["promises"]:
         story.teller.row(f"Promise {promise['name']}", promise["budget"])
+        down = promise["standing"]["attained_says"]
+        story.promise(
+            "7", "the contract is counted by its own words", f"attained {down}", kept="%" in down
+        )

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, Service, Vendor, unknown
-from detente.kernel.config import Duration
+from detente.kernel.catalogue import Catalogue, Service, Vendor, unknown
+from detente.kernel.config import Duration, Mistake
 
 
 class Incidents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

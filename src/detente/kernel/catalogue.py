@@ -16,18 +16,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from detente.kernel.config import Mistake
 from detente.kernel.fact import Subject, kind, plain
 from detente.kernel.money import Money
 from detente.kernel.needs import Need, Needs
 
 _TITLE = Meta(description="what people call it; by default its name")
-
-
-class Mistake(msgspec.Struct, frozen=True):
-    """Something wrong in `detente.yaml`: where (the keys that lead there) and what to do."""
-
-    path: tuple[str | int, ...]
-    says: str
 
 
 class Team(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from detente.kernel.catalogue import Catalogue, Measure, Mistake
+from detente.kernel.catalogue import Catalogue, Measure
 from detente.kernel.clock import Instant
+from detente.kernel.config import Mistake
 from detente.kernel.fact import Fact, Subject, Tone
 from detente.kernel.money import Money
 from detente.kernel.spans import SpanKind

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
+from detente.kernel.catalogue import Catalogue, unknown
 from detente.kernel.clock import Instant, instant
-from detente.kernel.config import Address, Duration, Secret, Url
+from detente.kernel.config import Address, Duration, Mistake, Secret, Url
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EVERYBODY = "everybody"

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.config import Duration
+from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.config import Duration, Mistake
 
 Keys = tuple[str | int, ...]
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake
-from detente.kernel.config import Duration, Percent, between
+from detente.kernel.catalogue import Catalogue
+from detente.kernel.config import Duration, Mistake, Percent, between
 
 
 class Targets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.config import Duration, Percent, between
+from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.config import Duration, Mistake, Percent, between
 from detente.kernel.money import Money
 
 

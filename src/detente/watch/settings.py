@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from detente.kernel import masking
-from detente.kernel.catalogue import Catalogue, Measure, Mistake, unknown
+from detente.kernel.catalogue import Catalogue, Measure, unknown
 from detente.kernel.clock import Seconds
-from detente.kernel.config import Address, Duration, Secret, Url
+from detente.kernel.config import Address, Duration, Mistake, Secret, Url, between
 from detente.kernel.fact import plain
 
 _TIMEOUT = Duration(5)  # where nobody writes one
@@ -184,6 +184,12 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         tuple[Address, ...],
         Meta(description="host:port we trust to be up; if all are gone, we are cut off ourselves"),
     ] = ()
+
+    verdict_holds: Annotated[
+        Duration,
+        between("1s", "1h"),
+        Meta(description="whose fault it is, is said once that has been the same for so long"),
+    ] = Duration(10)
 
     def looking_at(self, check: Check) -> tuple[str, ...]:
         """The places that ask this check."""

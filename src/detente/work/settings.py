@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
-from detente.kernel.config import Address, Duration, Percent, Secret, Url
+from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.config import Address, Duration, Mistake, Percent, Secret, Url
 from detente.kernel.money import money
 from detente.kernel.network import OF_ONE_CONNECTION, is_loopback
 

@@ -6,7 +6,7 @@ Loading is quick when nothing is wrong; the library that explains mistakes is im
 """
 
 from detente.kernel.config.document import Document, Marks
-from detente.kernel.config.errors import ConfigErrors, Located
+from detente.kernel.config.errors import ConfigErrors, Located, Mistake
 from detente.kernel.config.load import load, loads, read, section
 from detente.kernel.config.schema import schema
 from detente.kernel.config.values import (
@@ -19,6 +19,7 @@ from detente.kernel.config.values import (
     SecretMissing,
     Spelled,
     Url,
+    Webhook,
     between,
 )
 
@@ -30,12 +31,14 @@ __all__ = [
     "Duration",
     "Located",
     "Marks",
+    "Mistake",
     "Percent",
     "Place",
     "Secret",
     "SecretMissing",
     "Spelled",
     "Url",
+    "Webhook",
     "between",
     "load",
     "loads",

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from detente.kernel.config.schema import SPELLED, Shape
+from detente.kernel.config.schema import MOVED, SPELLED, Shape
 from detente.kernel.config.values import BETWEEN, read_within
 from detente.kernel.config.words import Path, brief, found, hint, listed, nearest
 
@@ -248,7 +248,9 @@ def _unknown(error: Error, path: Path) -> Iterator[Wrong]:
     for key in error.instance:
         if key in properties:
             continue
-        if key == "<<":
+        if key in error.schema.get(MOVED, ()):
+            says = error.schema[MOVED][key]
+        elif key == "<<":
             says = "keys are not merged here; write the settings out"
         elif near := nearest(str(key), free) or nearest(str(key), properties):
             says = f"unknown key; did you mean {near}?"

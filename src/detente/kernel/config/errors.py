@@ -11,12 +11,21 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from detente.kernel.config.document import Document, Mark, Place
 from detente.kernel.config.words import Path, dotted, nearest, printable, without_credentials
 
 _SHOWN = 50
 _WIDEST = 100
 _LONGEST = 1_000  # nobody finds a word in a longer line; the column has to do
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """Something wrong in `detente.yaml`: where (the keys that lead there) and what to do."""
+
+    path: Path
+    says: str
 
 
 @dataclass(frozen=True, slots=True)

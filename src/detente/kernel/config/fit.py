@@ -177,6 +177,9 @@ def hidden(value: Any, info: inspect.Type, path: Path = ()) -> Iterator[Path]:
 
 
 def _refers(value: Any, cls: type[Secret]) -> bool:
+    """Does it only say where the secret is? That may be shown; anything else may be the secret."""
+    if not isinstance(value, Mapping):
+        return False
     try:
         cls.read(value)
     except ValueError:

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import msgspec
 
-from detente.kernel.catalogue import Mistake
 from detente.kernel.config import fit
 from detente.kernel.config.check import Wrong, wrongs
 from detente.kernel.config.document import Document, Slip, parse
@@ -20,6 +19,7 @@ from detente.kernel.config.errors import (
     ConfigErrors,
     Excerpts,
     Located,
+    Mistake,
     Span,
     spans,
     suspects,

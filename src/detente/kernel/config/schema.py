@@ -23,6 +23,10 @@ SPELLED = "x-spelled"
 """Marks a value with a spelling of its own; the class of that name reads it."""
 
 
+MOVED = "x-moved"
+"""Keys that stand elsewhere now, with the sentence that says where: `moved` of a settings struct."""
+
+
 def schema(settings: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON Schema of these settings."""
     return Shape(settings).schema
@@ -113,8 +117,10 @@ class Shape:
                 own["default"] = default
             properties[field.encode_name] = own
         doc = " ".join((info.cls.__doc__ or "").split())
+        moved = getattr(info.cls, "moved", None)
         return {
             "type": "object",
+            **({MOVED: dict(moved)} if moved else {}),
             **({"description": doc} if doc else {}),
             "properties": properties,
             "required": required,

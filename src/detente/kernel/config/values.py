@@ -233,6 +233,63 @@ class Secret:
         return hash((self.env, self.file))
 
 
+class Webhook(Secret):
+    """Where a program takes JSON by POST. As good as a password: never shown, and best not written here.
+
+    Written as `{env: NAME}` or `{file: path}` like every secret, or as the address itself.
+    """
+
+    __slots__ = ("_written",)
+    shape: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"type": "string", "format": "uri"}, Secret.shape],
+        "examples": ["https://chat.example.com/hooks/ops", {"env": "OPS_CHAT"}],
+    }
+
+    def __init__(self, *, written: str | None = None, **where: Any) -> None:
+        self._written = written
+        if written is None:
+            super().__init__(**where)
+        else:
+            self.env = self.file = self._environ = self._beside = None
+
+    @classmethod
+    def read(cls, written: Any) -> Self:
+        if isinstance(written, Mapping):
+            return super().read(written)
+        try:
+            return cls(written=str(Url.read(written)))
+        except ValueError:  # it may hold a password, so the sentence does not repeat it
+            raise ValueError(
+                "expected an address that starts with https:// or http://, or where to find it:"
+                " {env: NAME} or {file: path}"
+            ) from None
+
+    def within(self, environ: Mapping[str, str] | None, beside: Path | None) -> Self:
+        return self if self._written is not None else super().within(environ, beside)
+
+    def reveal(self) -> str:
+        return super().reveal() if self._written is None else self._written
+
+    @property
+    def host(self) -> str:
+        """Whose it is, which is no secret; nothing if it cannot be found out."""
+        try:
+            return urlsplit(self.reveal()).hostname or ""
+        except (SecretMissing, ValueError):
+            return ""
+
+    def __str__(self) -> str:
+        return f"(webhook at {self.host})" if self._written is not None else super().__str__()
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and self._written == getattr(other, "_written", None)
+
+    def __hash__(self) -> int:
+        return hash((self.env, self.file, self._written))
+
+
 _PLACES = {"env", "file"}
 _HOW_TO_REFER = "written as where to find it: {env: NAME} or {file: path}"
 

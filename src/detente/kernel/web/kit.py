@@ -157,8 +157,10 @@ def fingerprint(file: Path) -> str:
 
 def _within(page: Page | None, entry: Page) -> bool:
     """Is that page the menu's entry, or below it?"""
-    return page is not None and f"{page.path}/".startswith(f"{entry.path.rstrip('/')}/") and (
-        entry.path != "/" or page.path == "/"
+    return (
+        page is not None
+        and f"{page.path}/".startswith(f"{entry.path.rstrip('/')}/")
+        and (entry.path != "/" or page.path == "/")
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from detente.kernel.catalogue import Catalogue, Mistake, unknown
+from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.config import Mistake
 from detente.kernel.config.schema import NAME
 from detente.kernel.fact import Subject, plain
 from detente.toggles.engine.ruleset import BadDefinition, Ruleset

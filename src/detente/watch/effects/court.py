@@ -23,7 +23,6 @@ from detente.watch.settings import Check, Watch, owner
 log = logging.getLogger(__name__)
 
 EVERY: Seconds = 5.0
-HOLDS_FOR: Seconds = 10.0  # a verdict is told once it has been the same for so long
 UNSURE_FOR: Seconds = 60.0  # that nobody can tell is told later: most outages say more by then
 _LONGEST_WAIT: Seconds = 180.0  # for everybody to have looked
 
@@ -60,7 +59,7 @@ class Court:
     async def sit(self) -> None:
         """Look at all outages again and again."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(min(EVERY, self.watch.verdict_holds))
             facts = list(self.hear())
             try:
                 if facts:
@@ -120,7 +119,7 @@ class Court:
         unsure = opinion.fault == "can't tell"
         if unsure and now < later(max(since, self._began), UNSURE_FOR):
             return False
-        return now >= later(before.since, HOLDS_FOR)
+        return now >= later(before.since, self.watch.verdict_holds)
 
     def _follows(
         self, about: Subject, opinion: Opinion, down: Mapping[Subject, Instant]
