@@ -185,3 +185,57 @@ def test_readme_keeps_it_short() -> None:
     assert 0 < len(re.findall(r"^- ", does, re.MULTILINE)) <= 7
     first = next(blocks(HOME / "README.md", "yaml"))
     assert len(first.strip().splitlines()) <= 12
+
+
+MISSION = DOCS / "mission.md"
+ROWS = [
+    [cell.strip() for cell in line.strip("| ").split(" | ")]
+    for line in MISSION.read_text("utf-8").splitlines()
+    if re.match(r"\| \d", line)
+]
+
+
+def test_the_mission_has_each_row_once() -> None:
+    """Nothing that the stories ask for is left out, or told twice."""
+    assert [int(row[0]) for row in ROWS] == list(range(1, 29))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"row {row[0]}" for row in ROWS])
+def test_the_mission_names_what_is_there(row: list[str]) -> None:
+    """Each row names a command or a page that exists, a test that holds it, and what is thin."""
+    _, does, see, held, thin = row
+    assert does
+    assert thin
+    assert re.search(r"\]\(\.\./tests/[\w/]+\.py\)", held), "no test is named"
+    typed = {name for name, _ in commands.every()}
+    paths = {page.path for page in pages_of()}
+    paths |= {each.path for card in CARDS for each in card.endpoints}
+    named = re.findall(r"`([^`]+)`", see)
+    assert named
+    for each in named:
+        assert each in (typed if each.startswith("detente ") else paths), f"there is no {each}"
+
+
+FRAGMENTS = [
+    page for page in sorted((HOME / "changelog.d").glob("*.md")) if page.name != "README.md"
+]
+_KINDS = ("added", "changed", "fixed", "removed", "security")
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=called)
+def test_changelog_fragments_say_what_they_are_about(fragment: Path) -> None:
+    """The name says which noun and which kind of change, so that a release can sort them."""
+    about, _, change = fragment.stem.rpartition(".")
+    nouns = (*NOUNS, "kernel", "story", "demo")
+    assert about.startswith(tuple(f"{noun}-" for noun in nouns) + nouns), fragment.name
+    assert change in _KINDS, fragment.name
+    assert fragment.read_text("utf-8").strip().endswith("."), f"{fragment.name} is no sentence"
+
+
+def test_pictures_are_shown_or_taken() -> None:
+    """No picture lies about that nothing takes anew."""
+    from making import pictures
+
+    taken = pictures.names()
+    kept = {each.name for each in pictures.PICTURES.glob("*.png")}
+    assert kept <= taken, f"nothing takes {', '.join(sorted(kept - taken))}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -33,11 +34,14 @@ class NothingToShow(Exception):
 
 @dataclass(frozen=True)
 class View:
-    """One page worth a picture."""
+    """One page worth a picture. `{incident}` in its path is the incident of the day."""
 
-    name: str
     path: str
     first: bool = False  # one of the pages people open first: shown in all four ways
+
+    @property
+    def screens(self) -> Sequence[Screen]:
+        return ALL_WAYS if self.first else TWO_WAYS
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,35 @@ ALL_WAYS = tuple(
 TWO_WAYS = (ALL_WAYS[0], ALL_WAYS[3])
 TALLEST = 1100  # points; what is below is more of the same
 
+VIEWS = {
+    "now": View("/", first=True),
+    "queue": View("/work", first=True),
+    "incident": View("/incidents/{incident}", first=True),
+    "watch": View("/watch"),
+    "failures": View("/work/failures"),
+    "promise": View("/sla/cardpay-uptime"),
+    "pager": View("/pager"),
+    "what-if": View("/dependencies/without/cas"),
+    "map": View("/dependencies", first=True),
+    "changed": View("/incidents/{incident}/changed"),
+    "story": View("/incidents/{incident}/story"),
+    "retrospective": View("/incidents/{incident}/retrospective"),
+    "changes": View("/dependencies/changes"),
+    "toggle": View(f"/toggles/{TOGGLE}"),
+    "toggles": View("/toggles"),
+    "acceptance": View("/acceptance"),
+    "releases": View("/releases"),
+    "release": View("/releases/1", first=True),
+    "morning": View("/releases/morning"),
+    "score": View("/scoreboard", first=True),
+    "delivery": View("/scoreboard/delivery"),
+}
+
 _GOOD_DAY = 20.0  # seconds of sales before anything goes wrong
 _BAD_MINUTE = 25.0  # seconds of parking before the pictures
 
 
-async def _vendor(story: VendorStory) -> AsyncIterator[Sequence[View]]:
+async def _vendor(story: VendorStory) -> AsyncIterator[Sequence[str]]:
     """CardPay hangs, calls are parked, Anna from operations has it; then it is over."""
     await story.open_shop()
     await asyncio.sleep(_GOOD_DAY)
@@ -79,60 +107,35 @@ async def _vendor(story: VendorStory) -> AsyncIterator[Sequence[View]]:
     await story.until("pager.told", 15, count=2)
     await story.take_incident("Anna from operations")
     await asyncio.sleep(_BAD_MINUTE)
-    yield (
-        View("now", "/", first=True),
-        View("queue", "/work", first=True),
-        View("incident", "/incidents/1", first=True),
-        View("watch", "/watch"),
-        View("failures", "/work/failures"),
-        View("promise", "/sla/cardpay-uptime"),
-        View("pager", "/pager"),
-    )
+    yield ("now", "queue", "incident", "watch", "failures", "promise", "pager")
 
 
-async def _sso(story: SignOnStory) -> AsyncIterator[Sequence[View]]:
+async def _sso(story: SignOnStory) -> AsyncIterator[Sequence[str]]:
     """Sign-on is moved and does not come up; afterwards four questions are answered."""
     await sso_story._good_day(story)
-    yield (View("what-if", "/dependencies/without/cas"),)
+    yield ("what-if",)
     await sso_story._moved(story)
     await sso_story._nobody_can_sign_on(story)
-    number = story.incident.partition(":")[2]
-    if number == "0":
+    if _day(story) == "0":
         raise NothingToShow("sign-on is away and no incident was opened")
-    yield (
-        View("map", "/dependencies", first=True),
-        View("changed", f"/incidents/{number}/changed"),
-    )
+    yield ("map", "changed")
     await sso_story._back_again(story)
     await sso_story._four_questions(story)
-    yield (
-        View("story", f"/incidents/{number}/story"),
-        View("retrospective", f"/incidents/{number}/retrospective"),
-        View("changes", "/dependencies/changes"),
-    )
+    yield ("story", "retrospective", "changes")
 
 
-async def _release(story: ReleaseStory) -> AsyncIterator[Sequence[View]]:
+async def _release(story: ReleaseStory) -> AsyncIterator[Sequence[str]]:
     """A toggle flips back by itself, an emergency passes a freeze; the morning after."""
     await release_story._as_it_was(story)
     await release_story._dark(story)
     await release_story._switched_on(story)
-    yield (View("toggle", f"/toggles/{TOGGLE}"),)
+    yield ("toggle",)
     await release_story._mended(story)
     await release_story._emergency(story)
-    yield (
-        View("toggles", "/toggles"),
-        View("acceptance", "/acceptance"),
-        View("releases", "/releases"),
-        View("release", "/releases/1", first=True),
-        View("morning", "/releases/morning"),
-        View("score", "/scoreboard", first=True),
-        View("delivery", "/scoreboard/delivery"),
-        View("advice", "/scoreboard/advice"),
-    )
+    yield ("toggles", "acceptance", "releases", "release", "morning", "score", "delivery")
 
 
-Played = Callable[[Any], AsyncIterator[Sequence[View]]]
+Played = Callable[[Any], AsyncIterator[Sequence[str]]]
 SCENES: dict[str, tuple[type[Story], Played]] = {
     "vendor": (VendorStory, _vendor),
     "sso": (SignOnStory, _sso),
@@ -143,37 +146,57 @@ SCENES: dict[str, tuple[type[Story], Played]] = {
 async def take(stories: Sequence[str] = ()) -> list[str]:
     """Play these stories, or all, and take their pictures; answers with what does not fit its screen."""
     PICTURES.mkdir(exist_ok=True)
+    os.environ["LOGNAME"] = "dana"  # who types commands is the story's business, not the machine's
     complaints: list[str] = []
     async with browser() as tab:
-        for name in stories or SCENES:
-            kind, scene = SCENES[name]
+        for told in stories or SCENES:
+            kind, scene = SCENES[told]
             with tempfile.TemporaryDirectory(prefix="detente-pictures-") as home:
                 async with kind(Path(home), Teller(io.StringIO())) as story:
                     await story.set_stage()
-                    async for views in scene(story):
-                        for view in views:
-                            complaints += await photograph(tab, view, story.address)
+                    async for seen in scene(story):
+                        for name in seen:
+                            complaints += await photograph(tab, name, story.address, _day(story))
     return complaints
+
+
+def names() -> set[str]:
+    """Every picture that is taken."""
+    return {f"{name}-{screen.name}.png" for name, view in VIEWS.items() for screen in view.screens}
 
 
 async def photograph(
-    tab: Tab, view: View, address: str, *, folder: Path = PICTURES, tallest: int = TALLEST
+    tab: Tab,
+    name: str,
+    address: str,
+    incident: str,
+    *,
+    folder: Path = PICTURES,
+    tallest: int = TALLEST,
 ) -> list[str]:
     """One page as people see it; answers with the screens that it does not fit."""
     complaints = []
-    for screen in ALL_WAYS if view.first else TWO_WAYS:
+    view = VIEWS[name]
+    path = view.path.format(incident=incident)
+    for screen in view.screens:
         phone, dark = screen.device == "phone", screen.light == "dark"
         await tab.open(
-            f"{address}{view.path}", width=screen.width, height=screen.height, phone=phone, dark=dark
-        )  # fmt: skip
+            f"{address}{path}", width=screen.width, height=screen.height, phone=phone, dark=dark
+        )
         if (status := await tab.status()) != 200:
-            raise NothingToShow(f"{view.path} answered HTTP {status}: there is nothing to show")
+            raise NothingToShow(f"{path} answered HTTP {status}: there is nothing to show")
         tall = min(max(await tab.height(), screen.height), tallest)
         picture = await packed(tab, await tab.picture(width=screen.width, height=tall))
-        (folder / f"{view.name}-{screen.name}.png").write_bytes(picture)
+        (folder / f"{name}-{screen.name}.png").write_bytes(picture)
         if out := await tab.wider_than_screen():
-            complaints.append(f"{view.name} is {out} points wider than a {screen.name}")
+            complaints.append(f"{name} is {out} points wider than a {screen.name}")
     return complaints
+
+
+def _day(story: Story) -> str:
+    """The number of the incident that the story is about."""
+    about = story.incident if isinstance(story, SignOnStory) else "incident:1"
+    return about.partition(":")[2]
 
 
 S = TypeVar("S", bound=Story)

@@ -31,6 +31,7 @@ _SPELT = {
     "Address": "a host and port",
     "Place": "a path",
     "Url": "a web address",
+    "Webhook": "a web address or a secret",
     "Amount": "an amount of money",
 }
 
@@ -159,6 +160,8 @@ def _named(value: dict[str, Any]) -> str:
 
 def _kind(value: dict[str, Any]) -> str:
     """What to write, in words."""
+    if "x-spelled" in value:
+        return _spelt(value["x-spelled"])
     if "anyOf" in value:
         several = [each for each in value["anyOf"] if value.get("default") or each != _NOTHING]
         kinds = [*dict.fromkeys(_kind(each) for each in several)]
@@ -167,8 +170,6 @@ def _kind(value: dict[str, Any]) -> str:
         return "keys"
     if "enum" in value:
         return ", ".join(code(_yaml(each)) for each in value["enum"])
-    if "x-spelled" in value:
-        return _spelt(value["x-spelled"])
     if value.get("type") == "null":
         return "`null`"
     if value.get("type") == "array":

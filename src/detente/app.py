@@ -24,12 +24,13 @@ from msgspec import Meta
 
 import detente
 from detente.facts.node import Started, Stopped
-from detente.kernel import spans
+from detente.kernel import spans, tries
 from detente.kernel.catalogue import Catalogue, Infrastructure, Journey, Service, Team, Vendor
 from detente.kernel.clock import Clock, SystemClock, seconds_between
 from detente.kernel.config import Address, Mistake, Url, load
 from detente.kernel.ledger import Ledger, LedgerError, Query, beside
 from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.mailing import Mail
 from detente.kernel.network import Network, RealNetwork
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Effect, Lever, Page, Slice
@@ -68,6 +69,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "detente.db"
     )
     web: Web = Web()
+    mail: Mail | None = None
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
     services: Mapping[str, Service] = {}
@@ -121,6 +123,7 @@ def _is_loopback(host: str) -> bool:
 def catalogue_of(declared: Declared, cards: Sequence[Slice] = CARDS) -> Catalogue:
     """What was declared, with what the slices measure of it."""
     bare = Catalogue(
+        mail=declared.mail,
         teams=declared.teams,
         vendors=declared.vendors,
         services=declared.services,
@@ -155,7 +158,7 @@ def ledger_path(declared: Declared, home: Path) -> Path:
 def open_views(ledger: Ledger, path: Path | str, cards: Sequence[Slice] = CARDS) -> Views:
     """The views of these slices, caught up; folded anew where the file is no use."""
     kinds = [kind for card in cards for kind in card.spans]
-    projections = [spans.projection(kinds)]
+    projections = [spans.projection(kinds), tries.projection()]
     projections += [card.projection for card in cards if card.projection is not None]
     try:
         try:

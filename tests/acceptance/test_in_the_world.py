@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detente.acceptance import pages
+import msgspec
+
+from detente.acceptance import pages, queries
 from detente.acceptance.effects import Asked, Runner
+from detente.kernel import tries
 from detente.kernel.slice import Ask
 from detente.testing import World, simulate
 
@@ -23,7 +26,7 @@ acceptance:
 
 
 def names(world: World) -> list[str]:
-    told = (each for each in world.facts("acceptance.*") if each.name != "acceptance.ran")
+    told = (each for each in world.facts("acceptance.*") if not each.routine)
     return [each.name for each in told]
 
 
@@ -40,12 +43,21 @@ def test_an_hour_of_failing() -> None:
         assert (sign.tone, sign.sentence) == ("bad", "fails in production: HTTP 503")
         found = pages.overview(world.node, Ask())
         assert (found.tone, found.sentence) == ("bad", "One test fails in production")
+        assert b'"every":60.0' in msgspec.json.encode(found)
         world.vendor("shop").errors = 0.0
         await world.passes(120)
         (again,) = world.facts("acceptance.passes_again")
         assert 3_500 < again.lasted <= 3_660  # type: ignore[attr-defined]
         assert pages.signs(world.node) == []
-        assert 68 <= len(world.facts("acceptance.ran")) <= 74
+        assert len(world.facts("acceptance.ran")) == 3, (
+            "first, worse, better: the rest is as before"
+        )
+        assert 65 <= len(world.facts("acceptance.suite_ran")) <= 71
+        (there,) = queries.one(world.node.rows, "test:a policy can be bought").values()
+        assert 68 <= there.runs <= 74
+        tried = tries.total(world.node.rows, "suite:shop", 0)
+        assert (tried.of, tried.failed) == (there.runs, there.failed)
+        assert tried == tries.total(world.node.rows, "test:a policy can be bought", 0)
 
     simulate(story, declared=DECLARED)
 

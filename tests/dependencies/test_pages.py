@@ -93,7 +93,7 @@ def test_the_map_shows_how_everything_stands() -> None:
         )
         on_screen = printed(MAP_PAGE.answer(world.node, Ask()), world.node)
         assert "Sign-on is down: 4 of 4 journeys" in on_screen
-        assert re.search(r"infrastructure cas +4 of 4 .*EUR +8 +✗ down +central", on_screen)
+        assert re.search(r"infrastructure cas +4 of 4 .*EUR +8 +✗ down\s+central", on_screen)
         assert "nothing falls: spare of db2" in on_screen
 
     simulate(story, declared=MAP + WATCHED)

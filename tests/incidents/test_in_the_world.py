@@ -21,8 +21,7 @@ watch:
 work:
   routes:
     charge: {vendor: cardpay, to: "http://cardpay.test", timeout: 2s}
-pager:
-  mail: {server: "smtp.test:25", from: detente@example.com, tls: none}
+mail: {server: "smtp.test:25", from: detente@example.com, tls: none}
 """
 
 

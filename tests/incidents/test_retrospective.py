@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from tests.incidents.test_pages import drawn
 
-from detente.facts.acceptance import Ran
+from detente.facts.acceptance import Ran, SuiteRan
 from detente.facts.incidents import QUESTIONS
 from detente.facts.toggles import Defined
 from detente.facts.watch import CameBack, SheetFiled, Tally, WentDown
@@ -297,6 +297,26 @@ def test_an_action_ends_when_what_it_names_has_run(stage) -> None:
         await node.record(ran("outside", ok=2), by="watch")
         await asyncio.sleep(1)
         assert len(happened(node, "action_done")) == 4, "done is done"
+
+    stage.play(story)
+
+
+def test_a_suite_that_ran_as_before_ends_the_actions_of_what_passed_in_it(stage) -> None:
+    """What failed or was skipped in it has not been shown."""
+
+    async def story(node: Node) -> None:
+        await an_incident(node)
+        for test in ("buy", "pay", "claim"):
+            form = TakeOn(title=test, owner="Bob", due="2030-01-01", closes_on=f"test:{test}")
+            await pull(node, "take_on", form)
+        suite = SuiteRan(
+            about="suite:shop", place="production", passed={"buy": 1.0}, failed={"pay": 1.0},
+            skipped={"claim": 0.0},
+        )  # fmt: skip
+        await node.record(suite, by="detente:acceptance")
+        await asyncio.sleep(1)
+        states = {each.action.title: each.state for each in answer(node).tasks}
+        assert states == {"buy": "done", "pay": "open", "claim": "open"}
 
     stage.play(story)
 

@@ -145,10 +145,10 @@ def test_counted() -> None:
 
 
 def test_what_a_fact_is_about() -> None:
-    """People's names as they are, bare names with their kind, the node without any."""
+    """People's names as they are, bare names with their kind; the node is Détente itself."""
     assert titled("CardPay", "vendor:cardpay") == "CardPay"
     assert titled("12", "incident:12") == "incident 12"
-    assert titled("here", "node:here") == ""
+    assert titled("here", "node:here") == "Détente"
 
 
 def test_a_subject_may_go_without_its_kind() -> None:

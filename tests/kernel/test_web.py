@@ -91,6 +91,13 @@ def signs(node: Node) -> list[Sign]:
             costs=money,
             held_by=took.by if took else None,
         ),
+        Sign(
+            tone="warn",
+            about="route:pay",
+            of="vendor:cardpay",
+            sentence="1 call waits",
+            costs=money,
+        ),
     ]
 
 
@@ -553,6 +560,25 @@ def test_a_port_in_use_is_said_with_its_remedy(play: Play) -> None:
 # Now, the timeline, a subject
 
 
+def test_the_menu_says_where_one_is(play: Play) -> None:
+    """The page that is open is marked, or the one above it; elsewhere nothing is."""
+
+    async def scene(house: House) -> None:
+        for path, marked in (
+            ("/", "/"),
+            ("/timeline", "/timeline"),
+            ("/subject/vendor/cardpay", ""),
+        ):
+            _, text = await house.get(path)
+            menu = text.partition('<nav id="pages"')[2].partition("</nav>")[0]
+            assert (
+                re.findall(r'href="([^"]+)" aria-current="page"', menu) == [marked][: bool(marked)]
+            )
+            assert menu.count("aria-current") == bool(marked)
+
+    play(scene)
+
+
 def test_now_says_in_one_sentence_whether_all_is_right(play: Play) -> None:
     """Calm while nothing is wrong; then what is wrong, worst first, and what it costs, once."""
 
@@ -565,7 +591,7 @@ def test_now_says_in_one_sentence_whether_all_is_right(play: Play) -> None:
         bad = await house.json("/now.json")
         assert (bad["tone"], bad["sentence"]) == ("bad", "One thing is not all right.")
         assert bad["note"] == "Nobody has it yet."
-        assert [sign["tone"] for sign in bad["signs"]] == ["bad", "bad", "warn"]
+        assert [sign["tone"] for sign in bad["signs"]] == ["bad", "bad", "warn", "warn"]
         assert [each["about"] for each in bad["troubles"]] == ["vendor:cardpay", "service:shop"]
         assert bad["costs"] == [{"minor": 1990, "currency": "EUR"}]
         assert bad["panels"][0]["answer"]["many"] == 7

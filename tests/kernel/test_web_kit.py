@@ -77,6 +77,7 @@ MACROS = {
     "levers('call:1')": "It is done.",
     "number(h, money, h, 'bad')": 'class="number bad"',
     "progress(1.7, 'warn', h)": 'width="100%"',
+    "dots(['passed', 'failed', h], h)": "1 passed, 1 failed",
     "sparkline([1, 5, 2])": 'points="0.00,22.00',
     "sparkline([])": "",
     "pair(h, h)": "<dt>",

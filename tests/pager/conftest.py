@@ -15,13 +15,14 @@ from detente.facts.work import BREAKER
 from detente.kernel import spans
 from detente.kernel.catalogue import Catalogue, Service, Team, Vendor
 from detente.kernel.clock import SystemClock
-from detente.kernel.config import Address
+from detente.kernel.config import Address, Webhook
 from detente.kernel.ledger.sqlite import SqliteLedger
+from detente.kernel.mailing import Mail
 from detente.kernel.network import Network
 from detente.kernel.node import Node
 from detente.kernel.views import Views
-from detente.pager.effects import _go_round
-from detente.pager.settings import Mail, Pager
+from detente.pager.effects import effects
+from detente.pager.settings import Pager
 from detente.pager.slice import card
 from detente.testing.loop import SimulatedLoop
 from detente.testing.world import SimulatedClock, SimulatedNetwork
@@ -37,7 +38,9 @@ class Stage:
         self.network: Any = SimulatedNetwork(random.Random(1))
         self.teams = {
             "ops": Team(
-                title="Operations", mail=("ops@example.com",), webhook="http://chat.test/1"
+                title="Operations",
+                mail=("ops@example.com",),
+                webhook=Webhook.read("http://chat.test/1"),
             ),
             "dev": Team(mail=("dev@example.com", "boss@example.com")),
         }
@@ -92,32 +95,27 @@ class Stage:
             ledger=ledger,
             views=views,
             catalogue=Catalogue(
+                mail=Mail(
+                    server=Address.read(self.server), sender="Détente <d@example.com>", tls="none"
+                ),
                 teams=self.teams,
                 vendors={"cardpay": Vendor(title="CardPay"), "other": Vendor(teams=("dev",))},
                 services={"portal": Service(title="Portal", needs=("cardpay",))},
             ),
             cards=(card,),
-            declared={
-                "pager": self.pager
-                or Pager(
-                    mail=Mail(
-                        server=Address.read(self.server),
-                        sender="Détente <d@example.com>",
-                        tls="none",
-                    )
-                )
-            },
+            declared={"pager": self.pager or Pager()},
             token="a secret",
         )
-        effect = asyncio.create_task(_go_round(node)) if self.running else None
+        wanted = [each for each in effects() if self.running and each.wanted(node)]
+        tasks = [asyncio.create_task(each.run(node)) for each in wanted]
         try:
             await asyncio.sleep(0.01)
             yield node
         finally:
-            if effect:
-                effect.cancel()
+            for task in tasks:
+                task.cancel()
                 with suppress(asyncio.CancelledError):
-                    await effect
+                    await task
             views.close()
 
 

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from detente.facts.pager import NotTold, Taken, Told
 from detente.kernel.clock import NS, Instant
+from detente.kernel.mailing import InVain
 from detente.pager import decisions
-from detente.pager.decisions import AlreadyTaken, Letter, Mark, Matter
+from detente.pager.decisions import AlreadyTaken, Change, Letter, Mark, Matter
 
 START: Instant = 1_800_000_000 * NS
 
@@ -129,19 +130,6 @@ def test_whatever_happens_in_the_end_everybody_knows(events: list[str]) -> None:
     assert [message for message, _ in tellings].count("closed") <= 1
 
 
-def test_waits_grow_and_spread() -> None:
-    """Five seconds at first, five minutes in the end, each up to a quarter shorter; never given up."""
-    assert [decisions.wait_after(n, 0) for n in (1, 2, 3, 7, 8, 10_000)] == [
-        5,
-        10,
-        20,
-        300,
-        300,
-        300,
-    ]
-    assert decisions.wait_after(1, 0.999) == pytest.approx(3.75, abs=0.01)
-
-
 def test_what_is_noted() -> None:
     """Told says up to which fact; not told says when the next attempt is."""
     letter = owed(TAKEN, mark(10, attempts=1))
@@ -152,7 +140,7 @@ def test_what_is_noted() -> None:
             message_id="<id>", tells=20,
         )
     ]  # fmt: skip
-    assert decisions.not_told(letter, "refused", s(0), 0) == [
+    assert decisions.not_told(letter, InVain(reason="refused", wait=10.0), s(0)) == [
         NotTold(
             about="incident:12", team="ops", channel="mail", message="taken", reason="refused",
             attempt=2, next_at=s(10),
@@ -188,8 +176,61 @@ def test_without_a_secret_there_are_no_links() -> None:
     assert decisions.team_of("", "incident:12", "", ("ops",)) is None
 
 
-def test_addresses_are_masked() -> None:
-    """Enough to recognise, too little to write to."""
-    assert decisions.masked("ann@example.com") == "a…@example.com"
-    assert decisions.masked("odd") == "o…"
-    assert decisions.masked("") == "…"
+MERGED = replace(CLOSED, into="incident:11", note="it needs what is down there")
+INTO = Matter(
+    about="incident:11", of="infrastructure:cas", cause="check:cas", since=s(-5), reason="refused",
+    opened_at=s(60), opened=25,
+)  # fmt: skip
+
+
+def test_what_goes_on_elsewhere_is_not_told_as_over() -> None:
+    """Who heard the beginning hears in which incident it goes on."""
+    letter = owed(MERGED, mark(10))
+    assert letter is not None
+    assert letter.message == "merged"
+
+
+def test_who_has_it_has_what_it_goes_on_as() -> None:
+    """Once, and only where nobody has that one yet and it is not over."""
+    assert decisions.passed_on(MERGED, INTO) == [
+        Taken(about="incident:11", who="Ann", way="merged")
+    ]
+    held = replace(INTO, taken=27, held_by="Ben")
+    for into in (held, replace(INTO, closed=28), None):
+        assert decisions.passed_on(MERGED, into) == []
+    assert decisions.passed_on(replace(MERGED, held_by=None), INTO) == []
+
+
+CHANGE = Change(
+    about="change:abc", title="move it", state="planned", at=s(7_200), said_at=s(0), newest=40,
+    central=("infrastructure:cas",), tell=("team:ops",),
+)  # fmt: skip
+
+
+def noticed(change: Change, told: int = 0, at: float = 1, **more: object) -> str | None:
+    known = Mark(about="change:abc", team="ops", channel="mail", told=told, **more)  # type: ignore[arg-type]
+    notice = decisions.notice(change, "ops", "mail", known, s(at))
+    return notice.message if notice else None
+
+
+def test_a_change_is_told_once() -> None:
+    """That it is planned, or that it was made if nobody said so before; and that it is dropped."""
+    made = replace(CHANGE, state="made", at=s(60), said_at=s(60), newest=50)
+    dropped = replace(CHANGE, state="dropped", said_at=s(60), newest=50)
+    assert noticed(CHANGE) == "planned"
+    assert noticed(CHANGE, told=40) is None
+    assert noticed(made) == "made"
+    assert noticed(made, told=40) is None
+    assert noticed(dropped, told=40) == "dropped"
+    assert noticed(dropped) is None
+    assert noticed(dropped, told=50) is None
+
+
+def test_old_changes_are_not_told() -> None:
+    """A plan is news until its time has come, what was made for a quarter of an hour."""
+    made = replace(CHANGE, state="made", at=s(-86_400))
+    assert noticed(CHANGE, at=7_199) == "planned"
+    assert noticed(CHANGE, at=7_201) is None
+    assert noticed(made, at=899) == "made"
+    assert noticed(made, at=901) is None
+    assert noticed(made, at=9_999, attempts=3) == "made", "it was tried while it was news"

@@ -9,11 +9,14 @@ from email.message import EmailMessage
 
 import pytest
 
-from detente.facts.incidents import Closed, Opened
+from detente.facts.dependencies import ChangeDropped, ChangePlanned, ChangeRecorded
+from detente.facts.incidents import CauseJoined, Closed, Opened
 from detente.facts.pager import Taken
 from detente.facts.work import BreakerOpened
+from detente.kernel.clock import later
 from detente.kernel.fact import Fact
 from detente.kernel.ledger import LedgerFull, Query
+from detente.kernel.money import Money
 from detente.kernel.network import MailServer, NotReached, Reply, Unwelcome
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, NotFound, Pull, Refused
@@ -336,6 +339,148 @@ def test_who_would_be_told(stage) -> None:
     stage.play(story)
 
 
+async def merges(node: Node, about: str, into: str) -> None:
+    """What fells the first was found a little later, and the first goes on as its incident."""
+    now = node.clock.now()
+    await node.record(
+        Opened(about=into, of="vendor:other", since=now, cause="check:other", reason="dead"),
+        CauseJoined(
+            about=into, cause="check:cardpay", reason="refused", since=now, of="vendor:cardpay"
+        ),
+        Closed(about=about, since=now, lasted=0.0, note="it needs that", into=into),
+        by="test",
+    )
+    await asyncio.sleep(1)
+
+
+def test_an_incident_that_goes_on_as_another(stage) -> None:
+    """Nobody hears “over”; whoever has it has the other; the teams of what fell with it hear of that."""
+
+    async def story(node: Node) -> None:
+        await opens(node)
+        await takes(node, "Ann")
+        await merges(node, "incident:1", "incident:2")
+        into = queries.matter_or_not_found(node.rows, "incident:2")
+        assert (into.held_by, into.taken is not None) == ("Ann", True)
+        by_ops = [each for each in told(node) if each[:2] == ("ops", "mail")]
+        assert sorted(message for _, _, message in by_ops) == [
+            "merged",
+            "opened",
+            "opened",
+            "taken",
+        ]
+        await closes(node, "incident:2")
+        assert [each[2] for each in told(node)].count("closed") == 3
+        with pytest.raises(Refused, match="goes on as incident 2"):
+            pull(node, "pager.take_over", "incident:1", by="Ben")
+
+    stage.play(story)
+    merged = next(each for each in stage.network.mails if "goes on as incident 2" in str(each))
+    assert merged["Subject"] == "Re: [Détente] incident 1: CardPay"
+    to_ops = [each for each in stage.network.mails if "ops@" in each["To"]]
+    with_it = next(each for each in to_ops if "CardPay is down with other: refused" in str(each))
+    assert with_it["Subject"] == "[Détente] incident 2: other"
+    assert with_it["In-Reply-To"] is None
+
+
+def test_who_has_the_other_one_keeps_it(stage) -> None:
+    """Somebody took what it goes on as before: that person has it, and nobody else."""
+
+    async def story(node: Node) -> None:
+        await opens(node)
+        await takes(node, "Ann")
+        await opens(node, "incident:2", of="vendor:other")
+        await node.record(Taken(about="incident:2", who="Ben"), by="Ben")
+        closed = Closed(about="incident:1", since=node.clock.now(), lasted=0.0, into="incident:2")
+        await node.record(closed, by="test")
+        await asyncio.sleep(1)
+        assert queries.matter_or_not_found(node.rows, "incident:2").held_by == "Ben"
+        assert len(list(node.ledger.read(Query(names=("pager.taken",))))) == 2
+
+    stage.play(story)
+
+
+def test_what_falls_later_is_told_to_its_teams_once(stage) -> None:
+    """They hear what of theirs fell with what; the others hear nothing new."""
+
+    async def story(node: Node) -> None:
+        await opens(node, of="vendor:other")
+        assert told(node) == [("dev", "mail", "opened")]
+        for cause in ("check:cardpay", "check:again"):
+            joined = CauseJoined(
+                about="incident:1", cause=cause, reason="refused", of="vendor:cardpay"
+            )
+            await node.record(joined, by="test")
+            await asyncio.sleep(1)
+        twin = CauseJoined(
+            about="incident:1", cause="check:p", reason="x", of="service:portal", remark=True
+        )
+        await node.record(twin, by="test")
+        await asyncio.sleep(1)
+        assert told(node) == [(*way, "opened") for way in EVERYBODY]
+        heard = pages.heard_panel(node, "incident:1")
+        assert heard is not None
+        assert len(heard.lines) == 3
+
+    stage.play(story)
+    assert stage.network.hooks[0][1]["down_with_it"] == ["vendor:cardpay"]
+
+
+async def plans(node: Node, about: str, **more: object) -> None:
+    change = ChangePlanned(
+        about=about, title="move it", starts=later(node.clock.now(), 7_200), touches=("vendor:other",),
+        tell=("team:dev", "team:ops"), **{"central": ("vendor:other",), **more},
+    )  # fmt: skip
+    await node.record(change, by="Ann")
+    await asyncio.sleep(1)
+
+
+def test_a_change_of_a_central_point_is_told_once(stage) -> None:
+    """To the teams that it names, and again only if it does not come; others concern nobody."""
+
+    async def story(node: Node) -> None:
+        await plans(node, "change:a", falls=("service:portal",), an_hour=(Money(120_000, "EUR"),))
+        await plans(node, "change:b")
+        await plans(node, "change:c", central=())
+        assert told(node) == sorted((*way, "planned") for way in (*EVERYBODY, *EVERYBODY))
+        made = ChangeRecorded(
+            about="change:a", title="move it", central=("vendor:other",), tell=("team:dev",)
+        )
+        await node.record(made, by="Ann")
+        await node.record(ChangeDropped(about="change:b", why="not now"), by="Ann")
+        await asyncio.sleep(4_000)
+        assert [each[2] for each in told(node)].count("made") == 0
+        assert [each[2] for each in told(node)].count("dropped") == 3
+
+    stage.play(story)
+    first = next(each for each in stage.network.mails if "dev@" in each["To"])
+    assert first["Subject"] == "[Détente] change: move it"
+    said = first.get_body(("plain",)).get_content()
+    for part in ("A change of other, a central point, is planned for Mon 2 Nov 2026, 11:00",
+                 "Portal", "200.00 EUR", "Said by: Ann"):  # fmt: skip
+        assert part in said
+    dropped = [each for each in stage.network.mails if "not made after all: not now" in str(each)]
+    assert {str(each["Subject"]) for each in dropped} == {"Re: [Détente] change: move it"}
+
+
+def test_a_change_that_could_not_be_told_is_told_later(stage) -> None:
+    """The overview and *Now* say so meanwhile."""
+    stage.network.mail_is_down = True
+
+    async def story(node: Node) -> None:
+        await plans(node, "change:a")
+        late = pages.overview(node, Ask()).late
+        assert {(each.what, each.message) for each in late} == {
+            ("the change “move it”", "that it is planned")
+        }
+        assert "about the change “move it”" in pages.signs(node)[0].sentence
+        stage.network.mail_is_down = False
+        await asyncio.sleep(30)
+        assert told(node) == [(*way, "planned") for way in EVERYBODY]
+
+    stage.play(story)
+
+
 def test_rebuilt_equals_live(stage) -> None:
     """Folding the whole ledger again gives the same rows."""
 
@@ -345,12 +490,13 @@ def test_rebuilt_equals_live(stage) -> None:
         await takes(node, "Ann")
         stage.network.mail_is_down = False
         await asyncio.sleep(30)
-        await closes(node)
+        await merges(node, "incident:1", "incident:2")
+        await plans(node, "change:a")
         projection = node.cards[0].projection
         assert projection is not None
         again = Views(":memory:", [projection])
         again.catch_up(node.ledger)
-        for table in ("matter", "mark"):
+        for table in ("matter", "mark", "joined", "change"):
             asked = f"select * from pager_{table}"
             assert list(node.rows.execute(asked)) == list(again.rows.execute(asked))
         again.close()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from detente.facts.incidents import Closed, Opened
 from detente.facts.pager import Taken
 from detente.kernel.clock import later
-from detente.kernel.config import Address, Duration
+from detente.kernel.config import Duration, Webhook
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -22,15 +22,14 @@ from detente.pager import decisions, pages, queries
 from detente.pager.decisions import Matter
 from detente.pager.endpoints import calendar
 from detente.pager.levers import LEVERS, Cover
-from detente.pager.settings import Away, Changes, Mail, Moment, Pager, Person, Rota, Step
+from detente.pager.settings import Away, Changes, Moment, Pager, Person, Rota, Step
 
 BEFORE = "2026-11-01 09:00"  # simulated time begins on Monday 2 November 2026, 09:00 UTC
 
 PAGER = Pager(
-    mail=Mail(server=Address("smtp.example.com:587"), sender="d@example.com", tls="none"),
     people={
         "ada": Person(title="Ada Lovelace", mail=("ada@example.com",), team="dev"),
-        "bob": Person(webhook="http://chat.test/bob", team="ops"),
+        "bob": Person(webhook=Webhook.read("http://chat.test/bob"), team="ops"),
         "cleo": Person(mail=("cleo@example.com",)),
     },
     rota={

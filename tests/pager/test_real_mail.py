@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP
 
 from detente.facts.incidents import Closed, Opened
 from detente.kernel.clock import NS, SystemClock
+from detente.kernel.config import Webhook
 from detente.kernel.ledger import Query
 from detente.kernel.network import RealNetwork
 from detente.kernel.node import Node
@@ -90,7 +91,7 @@ def test_told_once_in_one_thread_by_real_mail(stage) -> None:
             stage.server = f"127.0.0.1:{port}"
             ops = stage.teams["ops"]
             stage.teams["ops"] = type(ops)(
-                mail=ops.mail, webhook=f"http://127.0.0.1:{chat_port}/hook"
+                mail=ops.mail, webhook=Webhook.read(f"http://127.0.0.1:{chat_port}/hook")
             )
             async with stage.node(network) as node:
                 opened = Opened(

@@ -8,6 +8,8 @@ from email.message import EmailMessage
 from msgspec.structs import replace
 
 from detente.kernel.clock import NS, Instant
+from detente.kernel.config import Address
+from detente.kernel.mailing import Mail, composed
 from detente.pager import wording
 from detente.pager.decisions import Letter, Matter
 from detente.pager.wording import Setting
@@ -40,7 +42,15 @@ SENDER = "Détente <detente@example.com>"
 
 
 def mail(letter: Letter, setting: Setting = SETTING) -> EmailMessage:
-    sent = wording.mail(letter, setting, sender=SENDER, to=["a@b.c", "d@e.f"], now=START)
+    sent = composed(
+        wording.content(letter, setting),
+        Mail(server=Address("smtp.example.com:587"), sender=SENDER),
+        wording.thread(letter, setting),
+        wording.called(letter),
+        to=["a@b.c", "d@e.f"],
+        now=START,
+        first=letter.first,
+    )
     return message_from_bytes(sent.as_bytes(), policy=policy.default)  # type: ignore[return-value]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from detente.app import declared_type, mistakes, open_views, put_together
 from detente.facts.releases import Requested, RunAsked
-from detente.kernel.clock import SystemClock, later
+from detente.kernel.clock import Clock, SystemClock, later
 from detente.kernel.config import loads
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.node import Node
@@ -35,6 +35,7 @@ class Shop:
         self.repository = home / "repository"
         self.live = home / "live"
         self.log = home / "log"
+        self.clock: Clock = SystemClock()
         self.more = ""  # of the service's section
         self.beside = ""  # sections beside `releases:`
         self.watch = ""
@@ -109,7 +110,7 @@ releases:
     async def node(self, *, carries: bool = True) -> AsyncIterator[Node]:
         """A node in this process that carries releases out, and nothing else."""
         declared = loads(self.declared, declared_type(), cross=mistakes)
-        clock = SystemClock()
+        clock = self.clock
         ledger = SqliteLedger(self.home / "detente.db", clock=clock)
         views = open_views(ledger, ":memory:")
         ledger.on_commit(partial(views.catch_up, ledger))

@@ -29,9 +29,10 @@ from detente.facts.releases import (
 )
 from detente.kernel.clock import NS
 from detente.kernel.fact import Fact, Recorded
+from detente.kernel.tries import Tries
 from detente.releases import decisions
 from detente.releases.decisions import Release, after, inquire, next_of, same_version
-from detente.releases.engine.evidence import Source, Tally, weigh
+from detente.releases.engine.evidence import Source, weigh
 from detente.releases.engine.freezes import Frozen
 
 A = "release:1"
@@ -227,7 +228,7 @@ def test_what_was_let_through_is_reviewed() -> None:
     assert decisions.review(normal, [], T, 60) == []
     (fact,) = decisions.review(normal, ["the freeze holds"], T, 60)
     assert isinstance(fact, ReviewOpened)
-    assert (fact.why, fact.due) == ("we must sell, past the freeze holds", T + 60 * NS)
+    assert (fact.why, fact.due) == ("we must sell, although the freeze holds", T + 60 * NS)
     urgent = stands(
         Requested(about=A, title="Fix", kind="emergency", starts=T, ends=T), RunAsked(about=A)
     )
@@ -247,11 +248,11 @@ def test_announced_in_time() -> None:
 def test_blame_is_a_sentence_with_numbers() -> None:
     """What failed, of how many, what was known before, and what the evidence is worth."""
     bad = weigh(
-        Source(about="check:shop", what="runs failed", before=Tally(0, 1000), since=Tally(6, 14)),
+        Source(about="check:shop", what="runs failed", before=Tries(0, 1000), since=Tries(6, 8)),
         sources=2,
     )
     good = weigh(
-        Source(about="route:pay", what="calls parked", before=Tally(1, 1000), since=Tally(0, 40)),
+        Source(about="route:pay", what="calls parked", before=Tries(1, 999), since=Tries(0, 40)),
         sources=2,
     )
     blame = decisions.blamed([good, bad], 40)

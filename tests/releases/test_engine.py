@@ -14,8 +14,9 @@ import icalendar
 import pytest
 
 from detente.kernel.clock import NS, instant, moment
+from detente.kernel.tries import Tries
 from detente.releases.engine import times
-from detente.releases.engine.evidence import Source, Tally, enough, known_rate, weigh
+from detente.releases.engine.evidence import Source, enough, known_rate, weigh
 from detente.releases.engine.feed import Entry, calendar
 from detente.releases.engine.freezes import stretches
 from detente.releases.engine.processes import Running, still_running, wait_for_marked
@@ -31,15 +32,14 @@ def at(text: str) -> int:
 
 def blamed_in(chance: random.Random, fails: float, *, looks: int, each: int, sources: int) -> bool:
     """One watch of several things, looked at again and again."""
-    tallies = [Tally()] * sources
+    told = [Tries()] * sources
     for _ in range(looks):
-        tallies = [
-            so_far + Tally(sum(chance.random() < fails for _ in range(each)), each)
-            for so_far in tallies
-        ]
+        for i in range(sources):
+            failed = sum(chance.random() < fails for _ in range(each))
+            told[i] += Tries(failed, each - failed)
         found = [
-            Source(about=f"check:{i}", what="", before=Tally(10, 1000), since=one)
-            for i, one in enumerate(tallies)
+            Source(about=f"check:{i}", what="", before=Tries(10, 990), since=one)
+            for i, one in enumerate(told)
         ]
         if any(weigh(one, sources=sources).blames for one in found):
             return True
@@ -62,10 +62,10 @@ def test_a_broken_release_is_blamed() -> None:
 
 def test_what_is_known_leaves_room() -> None:
     """Above what was seen, never below one in a hundred, and cautious where little was seen."""
-    assert known_rate(Tally(0, 10_000)) == 0.01
-    assert known_rate(Tally(0, 3)) == 0.05
-    assert known_rate(Tally(100, 1_000)) > 0.1
-    assert known_rate(Tally(5, 5)) == 0.5
+    assert known_rate(Tries(0, 10_000)) == 0.01
+    assert known_rate(Tries(0, 3)) == known_rate(Tries()) == 0.05
+    assert known_rate(Tries(100, 900)) > 0.1
+    assert known_rate(Tries(5, 0)) > 0.9
     assert enough(0.01, 0.05) > enough(0.1, 0.05) > 0
 
 

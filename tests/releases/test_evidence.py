@@ -9,7 +9,7 @@ import pytest
 from detente.facts.acceptance import Ran
 from detente.facts.watch import SheetFiled, Tally, WentDown
 from detente.facts.work import CallCharged, CallParked, CallRefused
-from detente.kernel.clock import later
+from detente.kernel.clock import NS, later
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.releases.queries import evidence
@@ -22,6 +22,15 @@ BESIDE = """
 vendors: {pay: {}}
 watch: {checks: {pay: {http: "http://pay.test/", every: 10s}}}
 """
+
+
+class ByHand:
+    """A clock that is moved on by the test."""
+
+    at = 1_800_000_000 * NS
+
+    def now(self) -> int:
+        return self.at
 
 
 def ran(outcome: str, **more: str) -> Ran:
@@ -54,11 +63,15 @@ async def weighed(
 
 def test_suites_count_in_production_only(shop: Shop) -> None:
     """Runs in CI and at the gate say nothing of production; another suite's are another's."""
+    shop.clock = clock = ByHand()
 
     async def story() -> None:
         async with shop.node(carries=False) as node:
-            await node.record(*[ran("passed", suite="shop")] * 50, by="test")
-            since = node.clock.now()
+            await node.record(
+                *[ran("passed", suite="shop")] * 49, ran("passed", of="service:shop"), by="test"
+            )
+            clock.at += 60 * NS
+            since = clock.at
             await node.record(
                 *[ran("failed", suite="shop")] * 4, ran("passed", suite="shop"), ran("skipped", suite="shop"),
                 *[ran("failed", suite="other")] * 9, *[ran("failed", suite="shop", place="gate")] * 9,
@@ -72,12 +85,13 @@ def test_suites_count_in_production_only(shop: Shop) -> None:
 
 def test_a_release_that_sends_nonsense_is_found_by_what_the_vendor_refuses(shop: Shop) -> None:
     """Cards are declined on any day; six in ten are not."""
-    shop.beside = BESIDE
+    shop.beside, shop.clock = BESIDE, (clock := ByHand())
 
     async def story() -> None:
         async with shop.node(carries=False) as node:
             await node.record(*calls(charged=95, refused=5), by="test")  # type: ignore[arg-type]
-            since = node.clock.now()
+            clock.at += 60 * NS
+            since = clock.at
             await node.record(*calls(charged=8, refused=12), by="test")  # type: ignore[arg-type]
             found = await weighed(node, since, routes=("pay",))
             assert found["calls refused"] == (12, 20, True)

@@ -32,7 +32,7 @@ teams:
   biz: {title: Business, mail: [biz@shop.test]}
   far: {title: Far away, mail: [far@shop.test]}
   chat: {title: Chat, webhook: "https://chat.test/hooks/geheim"}
-pager: {mail: {server: "mail.shop.test:25", from: "Détente <d@shop.test>"}}
+mail: {server: "mail.shop.test:25", from: "Détente <d@shop.test>"}
 infrastructure: {sso: {title: Sign-on, teams: [ops]}}
 services:
   shop: {title: Shop, teams: [dev], needs: [sso]}

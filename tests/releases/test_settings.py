@@ -8,9 +8,10 @@ from detente.app import declared_type, mistakes
 from detente.kernel.config import ConfigErrors, loads
 from detente.releases.settings import Releases
 
+MAIL = 'mail: {server: "mail.shop.test:25", from: d@shop.test}'
 GOOD = """
 teams: {ops: {mail: [ops@shop.test]}, biz: {}}
-pager: {mail: {server: "mail.shop.test:25", from: d@shop.test}}
+mail: {server: "mail.shop.test:25", from: d@shop.test}
 services: {shop: {}}
 releases:
   timezone: Europe/Berlin
@@ -86,6 +87,7 @@ def test_every_mistake_at_once() -> None:
         ("owner: Ann}", 'owner: Ann, until: "2026-12-20"}', "either from and until, or weekly"),
         ("services: [shop]}", "services: [shoop]}", "shop"),
         ("for: 10m", "for: 10m, checks: [nosuch]", "nosuch"),
+        (MAIL, "", "the report is sent by mail, and nothing says how"),
     ],
 )
 def test_each_mistake_has_its_sentence(before: str, instead: str, says: str) -> None:

@@ -185,6 +185,17 @@ def test_an_incident_on_the_same_day_proves_nothing() -> None:
     assert made.not_known == 1
 
 
+def test_what_goes_on_as_another_incident_does_not_count_again() -> None:
+    """It turned out to be a part of something that the release did not touch."""
+    shipped = NOW - 2 * DAY
+    fell = Opened(
+        about="incident:5", of="service:shop", cause="check:x", reason="slow", since=shipped + HOUR
+    )
+    merged = Closed(about="incident:5", since=shipped + HOUR, lasted=0, into="incident:6")
+    made = delivery(told([*release(1, shipped), (shipped + HOUR, fell), (shipped + HOUR, merged)]))
+    assert [each.failed for each in made.deployments] == [False]
+
+
 def test_nothing_deployed_is_nothing_known() -> None:
     """Without deployments there is no rate, and no zero that looks like one."""
     made = delivery(told([]))
@@ -282,7 +293,10 @@ SPEAKS_AND_IS_SILENT: dict[str, tuple[list[Entry], list[Entry]]] = {
     ),
     "it_comes_again": (
         [opened(n, "vendor:cas", NOW - n * DAY) for n in range(3)],
-        [opened(n, "vendor:cas", NOW - n * DAY) for n in range(2)],
+        [
+            *(opened(n, "vendor:cas", NOW - n * DAY) for n in range(3)),
+            (NOW, Closed(about="incident:2", since=NOW, lasted=0, into="incident:1")),
+        ],
     ),
     "hold_the_retrospective": (
         [(NOW - 20 * DAY, CLOSED)],

@@ -22,7 +22,7 @@ work:
       timeout: 2s
       money: {amount: /amount, currency: /currency}
 scoreboard: {window: 1d, targets: {deliveries: 1, uptime: 99.9%}}
-pager: {mail: {server: "mail.example:25", tls: none, from: "d <d@shop.example>"}}
+mail: {server: "mail.example:25", tls: none, from: "d <d@shop.example>"}
 """
 
 

@@ -21,12 +21,14 @@ from detente.sla.decisions import (
     broken,
     by_day,
     credit,
+    leave_out,
     percent,
     reached,
+    restored,
     stand,
 )
 from detente.sla.engine.calendar import period_named
-from detente.sla.engine.moments import both, length, union
+from detente.sla.engine.moments import Moments, both, length, union
 from detente.sla.settings import Credit, Promise
 
 MINUTE = 60 * NS
@@ -128,7 +130,7 @@ def test_without_checks_nothing_is_measured() -> None:
 
 def test_a_month_at_three_nines_allows_43_minutes() -> None:
     """30 days at 99.9% leave 43 min 12 s: exactly that much is kept, a nanosecond more is broken."""
-    allowed = allowed_downtime(PROMISE, NOVEMBER)
+    allowed = allowed_downtime(PROMISE, NOVEMBER.length)
     assert allowed == 2592 * NS
     assert not at_end(allowed).broken
     assert at_end(allowed).owed is None
@@ -250,3 +252,120 @@ def test_a_period_nobody_measured_is_not_called_kept() -> None:
     standing = stand(PROMISE, NOVEMBER, NOVEMBER.end, nothing)
     assert standing.verdict == "Nobody measured it."
     assert (standing.attained, standing.attained_says, standing.tone) == (None, "—", "plain")
+
+
+# -- what is left out --------------------------------------------------------------------------
+
+outs = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
+
+
+@given(evidences, modes, outs, outs, st.none() | st.integers(0, 60))
+def test_leaving_out_keeps_the_time_whole(
+    checks: list[Evidence],
+    mode: Literal["any", "all"],
+    people: list[tuple[int, int]],
+    contract: list[tuple[int, int]],
+    at_most: int | None,
+) -> None:
+    """Only downtime is left out, and down, up, unmeasured and excluded still are the elapsed time."""
+    whole = account(checks, (0, 60), down_when=mode, minimum=0)
+    found = leave_out(whole, union(people), union(contract), at_most)
+    assert (found.up, found.unmeasured) == (whole.up, whole.unmeasured)
+    assert length(found.down) + length(found.excluded) == length(whole.down)
+    assert both(found.excluded, whole.down) == found.excluded
+    planned = length(both(found.excluded, union(contract)))
+    chosen = length(both(whole.down, union(people)))
+    assert at_most is None or length(found.excluded) - chosen <= at_most
+    assert planned <= length(whole.down)
+
+
+@given(evidences, modes)
+def test_with_nothing_left_out_nothing_changes(
+    checks: list[Evidence], mode: Literal["any", "all"]
+) -> None:
+    """A promise without exclusions is reckoned as ever."""
+    whole = account(checks, (0, 60), down_when=mode, minimum=0)
+    assert leave_out(whole, [], [], None) == whole
+
+
+@given(outs, outs, st.none() | st.integers(0, 60), st.integers(0, 60 * 12))
+def test_leaving_out_more_never_makes_it_worse_for_the_vendor(
+    some: list[tuple[int, int]], more: list[tuple[int, int]], at_most: int | None, hours: int
+) -> None:
+    """Attained, of the time measured and under the contract, only rises; what is owed only falls."""
+    whole, window = made(hours * 60 * MINUTE), _halves([(0, 30)])
+    cap = None if at_most is None else at_most * 60 * MINUTE
+    less, most = (
+        stand(PROMISE, NOVEMBER, NOVEMBER.end, leave_out(whole, _halves(said), window, cap))
+        for said in (some, [*some, *more])
+    )
+    assert most.under_contract >= less.under_contract
+    assert (most.owed or Money(0, "EUR")) <= (less.owed or Money(0, "EUR"))
+    assert most.broken <= less.broken
+    assert most.attained is None or less.attained is None or most.attained >= less.attained
+
+
+def _halves(hours: list[tuple[int, int]]) -> Moments:
+    """Stretches of November, in steps of twelve hours."""
+    half = 720 * MINUTE
+    return union((NOVEMBER.start + a * half, NOVEMBER.start + b * half) for a, b in hours)
+
+
+@given(evidences, modes, outs, st.integers(0, 60))
+def test_splitting_a_window_adds_up_with_exclusions(
+    checks: list[Evidence], mode: Literal["any", "all"], people: list[tuple[int, int]], cut: int
+) -> None:
+    """Two halves of a period have the downtime and the excluded time of the whole."""
+    whole, one, other = (
+        leave_out(account(checks, window, down_when=mode, minimum=0), union(people), [], None)
+        for window in ((0, 60), (0, cut), (cut, 60))
+    )
+    assert length(whole.down) == length(one.down) + length(other.down)
+    assert length(whole.excluded) == length(one.excluded) + length(other.excluded)
+
+
+def test_excluded_time_leaves_the_downtime_and_the_period() -> None:
+    """Of 60 min down, 20 left out: 40 are down, of a month that is 20 min shorter."""
+    start = NOVEMBER.start
+    found = leave_out(made(60 * MINUTE), [(start, start + 20 * MINUTE)], [], None)
+    standing = stand(PROMISE, NOVEMBER, NOVEMBER.end, found)
+    assert (standing.down, standing.excluded) == (40 * 60, 20 * 60)
+    assert standing.allowed == pytest.approx(0.001 * (30 * 86_400 - 20 * 60))
+    assert standing.under_contract == pytest.approx(1 - 40 / (30 * 24 * 60 - 20))
+    assert not standing.broken
+
+
+def test_what_was_up_in_a_window_stays_up() -> None:
+    """A window in which nothing was down changes nothing."""
+    end = NOVEMBER.end
+    whole = made(60 * MINUTE)
+    assert leave_out(whole, [(end - 600 * MINUTE, end)], [], None) == whole
+
+
+def test_the_contracts_windows_excuse_only_so_much() -> None:
+    """With `at_most` an hour, the second hour of maintenance is downtime; people's word has no cap."""
+    start = NOVEMBER.start
+    window = [(start, start + 120 * MINUTE)]
+    capped = leave_out(made(120 * MINUTE), [], window, 60 * MINUTE)
+    assert (capped.excluded, capped.down) == (
+        [(start, start + 60 * MINUTE)],
+        [(start + 60 * MINUTE, start + 120 * MINUTE)],
+    )
+    said = leave_out(made(120 * MINUTE), window, window, 60 * MINUTE)
+    assert said.down == []
+
+
+def test_a_month_that_is_left_out_whole_owes_nothing() -> None:
+    """With no time left to be promised, nothing is broken and nothing divided by nothing."""
+    whole = [(NOVEMBER.start, NOVEMBER.end)]
+    found = leave_out(made(NOVEMBER.length), whole, [], None)
+    standing = stand(PROMISE, NOVEMBER, NOVEMBER.end, found)
+    assert (standing.broken, standing.owed, standing.attained) == (False, None, None)
+
+
+def test_restored_only_by_what_was_left_out() -> None:
+    """A promise that is kept even with everything counted was not restored by leaving something out."""
+    assert restored("uptime", PROMISE, at_end(0), at_end(0)) == []
+    assert restored("uptime", PROMISE, at_end(50 * MINUTE), at_end(50 * MINUTE)) == []
+    (fact,) = restored("uptime", PROMISE, at_end(0), at_end(50 * MINUTE))
+    assert (fact.about, fact.period) == ("promise:uptime", "2026-11")

@@ -35,6 +35,7 @@ from detente.sla import cli as sla_cli
 from detente.sla import pages, queries
 from detente.sla.decisions import Standing
 from detente.sla.effects import EFFECTS, look
+from detente.sla.levers import LEVERS
 from detente.sla.settings import Sla, mistakes
 from detente.sla.slice import card
 from detente.watch.slice import card as watch
@@ -349,7 +350,7 @@ def drawn(node: Node, page: Page, ask: Ask) -> str:
     answer = page.answer(node, ask)
     assert msgspec.json.decode(msgspec.json.encode(answer))
     folders = {"sla": Path(pages.__file__).parent / "templates"}
-    templates = environment(node, folders, pages=pages.PAGES)
+    templates = environment(node, folders, pages=pages.PAGES, levers=LEVERS)
     reading = Reading(now=node.clock.now(), path=page.path)
     return draw(templates, page.template, reading, answer=answer, page=page)
 

@@ -31,8 +31,7 @@ work:
       to: http://cardpay.test
       timeout: 2s
       money: {amount: /amount, currency: /currency}
-pager:
-  mail: {server: "mail.example:25", tls: none, from: "Détente <detente@shop.example>"}
+mail: {server: "mail.example:25", tls: none, from: "Détente <detente@shop.example>"}
 sla:
   promises:
     uptime:

@@ -10,9 +10,11 @@ import pytest
 from detente.facts.toggles import FlippedBack, GuardPassed, Set, SwitchedOff, SwitchedOn
 from detente.kernel.catalogue import Catalogue, Service
 from detente.kernel.clock import NS
+from detente.kernel.sequential import needed
+from detente.kernel.tries import Tries
 from detente.toggles.decisions import guarding
 from detente.toggles.decisions.definition import CannotBe, Declared, declared, read
-from detente.toggles.decisions.guarding import Broken, Flip, Sides, Tries
+from detente.toggles.decisions.guarding import Broken, Flip, Sides
 from detente.toggles.decisions.standing import (
     AS_DECLARED,
     Standing,
@@ -210,7 +212,7 @@ def test_what_is_so_already() -> None:
 # -- guards --------------------------------------------------------------------------------------
 
 FLIP = Flip(position=7, about="toggle:it", at=0, by="ada", says="switched on for everybody")
-BEFORE = [Tries(-NS, 1, 199)]
+BEFORE = Tries(1, 199)
 
 
 def judged(watched: list[guarding.Watched], at: float = 60.0, broken: Any = ()) -> Any:
@@ -219,7 +221,7 @@ def judged(watched: list[guarding.Watched], at: float = 60.0, broken: Any = ()) 
 
 def test_a_broken_switch_is_flipped_back_and_the_numbers_say_why() -> None:
     """Seven of nine where it was one in two hundred: nobody needs to look twice."""
-    seen = guarding.by_rate("check:shop", BEFORE, [Tries(n * NS, n > 1, n < 2) for n in range(9)])
+    seen = guarding.by_rate("check:shop", BEFORE, [Tries(n > 1, n < 2) for n in range(9)])
     (fact,) = judged([seen])
     assert isinstance(fact, FlippedBack)
     assert (fact.because, fact.failed, fact.of, fact.flip) == ("check:shop", 7, 9, 7)
@@ -235,17 +237,17 @@ def test_an_innocent_switch_is_hardly_ever_blamed() -> None:
     chance, blamed = random.Random(7), 0
     for _ in range(400):
         failed = sum(chance.random() < 0.01 for _ in range(500))
-        since = [Tries(n, bad := chance.random() < 0.01, not bad) for n in range(300)]
-        seen = guarding.by_rate("check:shop", [Tries(-1, failed, 500 - failed)], since)
-        blamed += any(e_value >= guarding.threshold(1) for _, e_value in seen.course)
+        since = [Tries(bad := chance.random() < 0.01, not bad) for _ in range(300)]
+        seen = guarding.by_rate("check:shop", Tries(failed, 500 - failed), since)
+        blamed += any(e_value >= needed(1) for _, e_value in seen.course)
     assert blamed <= 20
 
 
 def test_more_eyes_need_more_evidence() -> None:
     """α is split over what is watched, so that looking at more blames no more by chance."""
-    assert guarding.threshold(1) == 20
-    assert guarding.threshold(4) == 80
-    since = [Tries(1, 3, 6)]
+    assert needed(1) == 20
+    assert needed(4) == 80
+    since = [Tries(3, 6)]
     enough = guarding.by_rate("check:shop", BEFORE, since)
     assert 20 <= enough.e_value < 400
     quiet = guarding.by_rate("check:other", BEFORE, [])
@@ -255,9 +257,9 @@ def test_more_eyes_need_more_evidence() -> None:
 
 def test_what_was_down_already_or_is_new_blames_nobody() -> None:
     """Failures that began before the switch, or of which nothing was known, tell nothing about it."""
-    failing = [Tries(n, 1, 0) for n in range(50)]
+    failing = [Tries(1, 0)] * 50
     down = guarding.by_rate("check:shop", BEFORE, failing, was_down=True)
-    new = guarding.by_rate("check:shop", [], failing)
+    new = guarding.by_rate("check:shop", Tries(), failing)
     assert (down.blind, new.blind) == (
         "it was down already",
         "nothing is known of it from before",
@@ -283,7 +285,7 @@ def test_a_broken_promise_is_a_tripwire() -> None:
 
 def test_after_its_time_it_stays_and_the_guard_says_what_it_knows() -> None:
     """Nothing blamed is said with numbers, and “not enough data” where there was none."""
-    fine = guarding.by_rate("check:shop", BEFORE, [Tries(1, 0, 60)])
+    fine = guarding.by_rate("check:shop", BEFORE, [Tries(0, 60)])
     silent = guarding.by_rate("route:pay", BEFORE, [])
     assert not judged([fine, silent], at=1_799)
     (passed,) = judged([fine, silent], at=1_800)

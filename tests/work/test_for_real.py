@@ -28,16 +28,13 @@ teams:
   ops: {{mail: [anna@shop.test]}}
 vendors:
   cardpay: {{title: CardPay}}
-pager: {{mail: {{server: "127.0.0.1:{smtp}", from: detente@shop.test, tls: none}}}}
+mail: {{server: "127.0.0.1:{smtp}", from: detente@shop.test, tls: none}}
 work:
   gateway: 127.0.0.1:{gateway}
   mail:
-    server: 127.0.0.1:{smtp}
-    from: Queue <queue@shop.test>
     to: [ops]
     address: queue@shop.test
     listen: 127.0.0.1:{answers}
-    tls: none
   routes:
     payments:
       vendor: cardpay

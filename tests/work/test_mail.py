@@ -28,11 +28,9 @@ teams:
   dev: {mail: [cleo@shop.test]}
 vendors:
   cardpay: {title: CardPay, teams: [dev]}
-pager: {mail: {server: "mail.test:25", from: detente@shop.test}}
+mail: {server: "mail.test:25", from: Détente <detente@shop.test>}
 work:
   mail:
-    server: mail.test:25
-    from: Queue <queue@shop.test>
     to: [ops]
     address: queue@shop.test
     at_most: 3
@@ -55,7 +53,7 @@ def room(world: World) -> Mailroom:
 
 def mails(world: World) -> list[EmailMessage]:
     """The queue's own: incidents have their thread."""
-    return [each for each in world.network.mails if "Queue" in str(each["From"])]
+    return [each for each in world.network.mails if str(each["Message-ID"]).startswith("<work.")]
 
 
 async def a_held_call(world: World) -> Call:
@@ -387,9 +385,9 @@ def test_a_real_mail_server_hands_it_over() -> None:
         ("to: []", "nobody would be asked"),
         ("address: queue", "is not a mail address"),
         ("address: a-very-long-name-of-a-queue@shop.test", "may have 15 signs"),
-        ("from: nobody", "holds no mail address"),
+        ("from: nobody", "declared once, under mail:"),
         ("listen: 0.0.0.0:2525", "trust_network: true"),
-        ("user: x", "a user without a password"),
+        ("server: mail.test:25", "declared once, under mail:"),
     ],
 )
 def test_settings_that_could_not_work(wrong: str, says: str) -> None:
@@ -401,3 +399,10 @@ def test_settings_that_could_not_work(wrong: str, says: str) -> None:
     with pytest.raises(ConfigErrors, match="work") as errors:
         loads(text, declared_type(), cross=mistakes)
     assert says in str(errors.value)
+
+
+def test_a_queue_that_writes_and_no_mail_server() -> None:
+    """The place is named, and what is to be declared at the top."""
+    text = "\n".join(line for line in DECLARED.splitlines() if not line.startswith("mail:"))
+    with pytest.raises(ConfigErrors, match=r"work\.mail: people are asked by mail, and nothing"):
+        loads(text, declared_type(), cross=mistakes)

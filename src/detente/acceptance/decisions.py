@@ -23,9 +23,10 @@ from detente.facts.acceptance import (
     Ran,
     Retired,
     RunsAgain,
+    SuiteRan,
 )
 from detente.kernel.clock import Instant, seconds_between
-from detente.kernel.fact import Fact, Subject, kind
+from detente.kernel.fact import Fact, Subject, kind, plain
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,18 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     since: Instant = 0  # of the failing
     failures: int = 0  # in a row
     first_failure: Instant = 0
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a run of a test says, but for when it was and how long it took."""
+
+    outcome: str
+    of: Subject
+    reason: str
+    version: str
+    release: Subject
+    sha256: str
+    suite: str
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +83,30 @@ _OUTCOMES: dict[str, Literal["passed", "failed", "skipped"]] = {
     "failed": "failed",
     "skipped": "skipped",
 }
+
+
+def as_before(facts: Sequence[Fact], before: Mapping[Subject, Said]) -> list[Fact]:
+    """The same, told in short: what a suite says that its tests said `before` is one fact."""
+    same: list[Ran] = []
+    others: list[Fact] = []
+    for each in facts:
+        if isinstance(each, Ran) and before.get(each.about) == said(each):
+            same.append(each)
+        else:
+            others.append(each)
+    if not same:
+        return others
+    took: dict[str, dict[str, float]] = {outcome: {} for outcome in _OUTCOMES}
+    for ran in same:
+        took[ran.outcome][plain(ran.about)] = round(ran.took, 3)
+    one = SuiteRan(about=f"suite:{same[0].suite}", place=same[0].place, run=same[0].run, **took)
+    return [one, *others]
+
+
+def said(fact: Ran) -> Said:
+    return Said(
+        fact.outcome, fact.of, fact.reason, fact.version, fact.release, fact.sha256, fact.suite
+    )
 
 
 def judge(fact: Ran, standing: Standing, *, falls_after: int, at: Instant) -> list[Fact]:

@@ -1,7 +1,8 @@
 """Runs suites: in production by itself, anywhere when asked; writes down what came of it.
 
 All that one run found is written in one append under the run's name. So a run is on record whole or
-not at all, and asking for it again after a crash answers with what was recorded.
+not at all, and asking for it again after a crash answers with what was recorded. Production is asked all
+day, and mostly says what it said before: that is one fact a run, and not one a test.
 """
 
 from __future__ import annotations
@@ -135,12 +136,18 @@ class Runner:
         except CannotRun as why:
             await self._could_not(run, suite, str(why))
             return report(run, (), str(why))
-        await self._note(run, suite, outcomes)
+        await self._note(run, suite, outcomes, in_short=not asked.run)
         return report(run, outcomes, "")
 
-    async def _note(self, run: Run, suite: Suite, outcomes: Sequence[Outcome]) -> None:
+    async def _note(
+        self, run: Run, suite: Suite, outcomes: Sequence[Outcome], *, in_short: bool
+    ) -> None:
+        """`in_short`: nobody asks for this run by its name, so what is as before is one fact."""
         facts = facts_of(self.node, run, outcomes, suite)
         if run.place == "production":
+            if in_short:
+                before = queries.said_in_production(self.node.rows, run.suite)
+                facts = decisions.as_before(facts, before)
             about = [f"test:{each.test}" for each in outcomes]
             failing = queries.failing_by_suite(self.node.rows)
             facts += decisions.gone(failing, about, run.suite)

@@ -235,7 +235,7 @@ def _suites(node: Node) -> list[SuiteLine]:
             name=name,
             of=queries.owner(node, suite.of),
             path=str(suite.path),
-            every=suite.every,
+            every=None if suite.every is None else float(suite.every),
             tone="warn" if name in unrun else "plain",
             says=unrun[name].says if name in unrun else "",
         )

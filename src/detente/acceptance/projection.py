@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from detente.facts.acceptance import Ran
-from detente.kernel.fact import Recorded
+from detente.facts.acceptance import Outcome, Place, Ran, SuiteRan
+from detente.kernel.fact import Recorded, Subject, plain
 from detente.kernel.views import Projection, Rows
 
 _KEPT = 60  # runs of a test in a place that are still looked at one by one
@@ -50,10 +50,37 @@ delete from acceptance_run where about = ?1 and place = ?2 and (at, position) no
 """
 
 
+_SAID = """
+select of, suite, reason, version, release, sha256 from acceptance_test where about = ? and place = ?
+"""
+
+
 def _fold(rows: Rows, recorded: Recorded) -> None:
-    fact = recorded.fact
-    if not isinstance(fact, Ran):
-        return
+    match recorded.fact:
+        case Ran() as fact:
+            _fold_test(rows, recorded, fact)
+        case SuiteRan() as suite:
+            took = {**suite.passed, **suite.failed, **suite.skipped}
+            for test, outcome in suite.outcomes().items():
+                ran = _as_before(rows, test, suite.place, outcome, took[plain(test)], suite.run)
+                _fold_test(rows, recorded, ran)
+        case _:
+            pass
+
+
+def _as_before(
+    rows: Rows, test: Subject, place: Place, outcome: Outcome, took: float, run: str
+) -> Ran:
+    """What the test said last, said again."""
+    said = next(iter(rows.execute(_SAID, (test, place))), ("",) * 6)
+    of, suite, reason, version, release, sha256 = map(str, said)
+    return Ran(
+        about=test, place=place, outcome=outcome, took=took, of=of, reason=reason, version=version,
+        release=release, sha256=sha256, suite=suite, run=run,
+    )  # fmt: skip
+
+
+def _fold_test(rows: Rows, recorded: Recorded, fact: Ran) -> None:
     at = fact.ran_at or recorded.at
     said = (fact.took, fact.reason, fact.version, fact.release, fact.sha256)
     where = (fact.about, fact.place)
@@ -63,4 +90,4 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
     rows.execute(_FORGET, (*where, _KEPT))
 
 
-tests = Projection("acceptance", _TABLES, (Ran.name,), _fold)
+tests = Projection("acceptance", _TABLES, (Ran.name, SuiteRan.name), _fold)

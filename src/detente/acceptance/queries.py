@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from detente.acceptance.decisions import Standing
+from detente.acceptance.decisions import Said, Standing
 from detente.acceptance.engine.parent import Outcome
 from detente.acceptance.settings import Acceptance, Suite
 from detente.facts.acceptance import FAILING, UNRUN, Place
@@ -93,6 +93,13 @@ def outcomes_of(rows: Rows, run: str) -> list[Outcome]:
     join acceptance_test t using (about, place) where r.run = ? order by r.position
     """
     return [_struct(Outcome, row) for row in rows.execute(asked, (run,))]
+
+
+def said_in_production(rows: Rows, suite: str) -> Mapping[Subject, Said]:
+    """What each test of the suite said there last."""
+    asked = f"""select about, {", ".join(Said.__struct_fields__)} from acceptance_test
+      where place = 'production' and suite = ?"""
+    return {str(about): _struct(Said, row) for about, *row in rows.execute(asked, (suite,))}
 
 
 def standing(rows: Rows, test: Subject) -> Standing:

@@ -95,8 +95,7 @@ releases:
 incidents:
   closes_after: 3s
 
-pager:
-  mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@farcall.example>"}}
+mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@farcall.example>"}}
 """
 
 _FREEZE = """\

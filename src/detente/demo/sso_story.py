@@ -77,8 +77,7 @@ work:
 incidents:
   closes_after: 4s
 
-pager:
-  mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@agency.example>"}}
+mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@agency.example>"}}
 """
 
 

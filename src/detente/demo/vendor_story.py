@@ -87,8 +87,7 @@ work:
 incidents:
   closes_after: 5s
 
-pager:
-  mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@sunnyside.example>"}}
+mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@sunnyside.example>"}}
 
 sla:
   checkpoint_every: 10s

@@ -52,14 +52,15 @@ def the_map(answer: MapPage, see: Seeing) -> Iterator[RenderableType]:
 
 def _ranking(points: Sequence[Point], journeys: int) -> RenderableType:
     made = table(
-        "Point", "Journeys", "An hour", "Falls too", "Now", "", right=["Journeys", "An hour", "Falls too"]
+        "Point", "Journeys", "An hour", "Falls too", "Now",
+        right=["Journeys", "An hour", "Falls too"], whole=["Now"],
     )  # fmt: skip
     for each in points:
         some = f"{len(each.journeys)} of {journeys}" if each.journeys else "none"
-        note = Text("central", style="bold") if each.central else Text(each.note, style="dim")
+        note = "\ncentral" if each.central else f"\n{each.note}" if each.note else ""
         made.add_row(
-            called(each.about), some, amounts(each.an_hour), str(each.falls or ""),
-            status(each.tone, each.word), note,
+            Text.assemble(called(each.about), (note, "bold" if each.central else "dim")),
+            some, amounts(each.an_hour), str(each.falls or ""), status(each.tone, each.word),
         )  # fmt: skip
     return made
 

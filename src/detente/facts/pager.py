@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from detente.kernel.clock import Instant, lasting, seconds_between
 from detente.kernel.fact import Fact, Tone, named
+from detente.kernel.mailing import WAYS
+
+SAID: Mapping[str, str] = {
+    "opened": "that it began",
+    "again": "that nobody has it yet",
+    "taken": "who has it",
+    "closed": "that it is over",
+    "merged": "in which incident it goes on",
+    "planned": "that it is planned",
+    "made": "that it was made",
+    "dropped": "that it is not made after all",
+}
+"""What each message says."""
 
 
 @named("pager.told")
 class Told(Fact, frozen=True, kw_only=True):
-    """A team's or person's mail server or chat took the message. About the incident."""
+    """A team's or person's mail server or chat took the message. About the incident or the change."""
 
     team: str  # or the person who was paged
     channel: str  # "mail" or "webhook"
-    message: str  # "opened", "again", "taken" or "closed"
+    message: str  # "opened", "again", "taken", "closed", "merged"; "planned", "made", "dropped"
     to: tuple[str, ...] = ()  # mail addresses; for a webhook, its host only
     message_id: str = ""
-    tells: int = 0  # position of the newest fact about the incident that the message tells of
+    tells: int = 0  # position of the newest fact that the message tells of
     step: int = 0  # of the escalation, counted from 1; 0: nobody was paged, a team was told
     because: str = ""  # the rota, person or team that the step names
 
     def says(self) -> str:
-        way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
-        what = {
-            "opened": "that it began",
-            "again": "that nobody has it yet",
-            "taken": "who has it",
-            "closed": "that it is over",
-        }
+        way = WAYS.get(self.channel, self.channel)
         if self.step:
             return f"{self.team} was paged {way}" + (
                 f" ({self.because})" if self.because not in ("", self.team) else ""
             )
-        return f"{self.team} was told {way} {what.get(self.message, self.message)}"
+        return f"{self.team} was told {way} {SAID.get(self.message, self.message)}"
 
 
 @named("pager.not_told")
@@ -50,7 +58,7 @@ class NotTold(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "warn"
 
     def says(self) -> str:
-        way = {"mail": "by mail", "webhook": "in the chat"}.get(self.channel, self.channel)
+        way = WAYS.get(self.channel, self.channel)
         return f"{self.team} could not be told {way} yet: {self.reason}"
 
 
@@ -76,7 +84,7 @@ class Taken(Fact, frozen=True, kw_only=True):
     """Somebody said "I have it"."""
 
     who: str
-    way: str = "page"  # "page", "link" or "terminal"
+    way: str = "page"  # "page", "link" or "terminal"; "merged": they had what goes on in this one
     team: str = ""  # whose link it was
 
     tone: ClassVar[Tone] = "good"

@@ -10,6 +10,7 @@ import msgspec
 from detente.kernel.clock import Instant, lasting, seconds_between
 from detente.kernel.fact import Fact, Subject, Tone, named, plain
 from detente.kernel.spans import SpanKind
+from detente.kernel.tries import Tries
 
 
 @named("watch.went_down")
@@ -286,6 +287,9 @@ class SheetFiled(Fact, frozen=True, kw_only=True):
     without_detail: bool = False  # the place had no room left to keep it
 
     routine: ClassVar[bool] = True
+
+    def tried(self) -> Mapping[Subject, Tries]:
+        return {f"check:{name}": Tries(each.failed, each.ok) for name, each in self.tallies.items()}
 
     def says(self) -> str:
         ran = sum(each.expected - each.not_run for each in self.tallies.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from detente.kernel.clock import Instant, iso, lasting
 from detente.kernel.fact import Fact, Subject, Tone, named
 from detente.kernel.money import Money
 from detente.kernel.spans import SpanKind
+from detente.kernel.tries import Tries
 
 
 @named("work.call_taken")
@@ -45,6 +47,10 @@ class CallCharged(Fact, frozen=True, kw_only=True):
     tone: ClassVar[Tone] = "good"
     routine: ClassVar[bool] = True
 
+    def tried(self) -> Mapping[Subject, Tries]:
+        """The first attempt only: what was parked has been counted."""
+        return {f"route:{self.route}": Tries(passed=1)} if self.attempt == 1 else {}
+
     def says(self) -> str:
         again = f" at attempt {self.attempt}" if self.attempt > 1 else ""
         return f"was accepted by the vendor{again}" + (f": {self.money}" if self.money else "")
@@ -62,6 +68,9 @@ class CallRefused(Fact, frozen=True, kw_only=True):
     shape: str = ""  # of the vendor's answer: names and codes, no values of customers
 
     routine: ClassVar[bool] = True
+
+    def tried(self) -> Mapping[Subject, Tries]:
+        return {f"route:{self.route}": Tries(passed=1, refused=1)}
 
     def says(self) -> str:
         return f"was refused by the vendor (HTTP {self.status}), and the caller was told"
@@ -84,6 +93,9 @@ class CallParked(Fact, frozen=True, kw_only=True):
 
     tone: ClassVar[Tone] = "warn"
     routine: ClassVar[bool] = True
+
+    def tried(self) -> Mapping[Subject, Tries]:
+        return {f"route:{self.route}": Tries(failed=1)}
 
     def says(self) -> str:
         doubt = " (the vendor may have it already)" if self.unknown else ""
@@ -148,6 +160,31 @@ class CallReleased(Fact, frozen=True, kw_only=True):
         return "was put back in line"
 
 
+@named("work.call_edited")
+class CallEdited(Fact, frozen=True, kw_only=True):
+    """Somebody changed one value in the body of a waiting call. What is sent now is attached.
+
+    What was asked first stays beside `work.call_taken`. The value itself is not said: it may be a secret.
+    """
+
+    route: str
+    pointer: str  # JSON pointer (RFC 6901) to the value
+    before: str  # SHA-256 of the body as it was
+    after: str  # … and as it is sent from here on
+    reason: str
+    money: Money | None = None  # what it is worth now
+    key: str = ""  # the idempotency key from here on, if the vendor may remember the former one
+    looked: bool = False  # the vendor may have had it, and a person found that it has not
+    size: int = 0  # bytes of the request as it is kept
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        under = ", and is sent under a new key" if self.key else ""
+        worth = f" (worth {self.money} now)" if self.money else ""
+        return f"was edited at {self.pointer}{worth}{under}: {self.reason}"
+
+
 @named("work.call_settled")
 class CallSettled(Fact, frozen=True, kw_only=True):
     """Somebody got it done by another way and says how. Never sent again."""
@@ -187,6 +224,20 @@ class CallLost(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         return f"was given up: {self.note}"
+
+
+@named("work.call_handed_back")
+class CallHandedBack(Fact, frozen=True, kw_only=True):
+    """The sale went back to whoever sold it. Never sent; who asks again under its key is told so."""
+
+    route: str
+    note: str
+    looked: bool = False  # the vendor may have had it, and a person found that it has not
+
+    tone: ClassVar[Tone] = "warn"
+
+    def says(self) -> str:
+        return f"was handed back to whoever sold it: {self.note}"
 
 
 @named("work.breaker_opened")

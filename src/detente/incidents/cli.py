@@ -226,11 +226,11 @@ def drawn_curve(curve: Curve, highest: str) -> Iterator[RenderableType]:
     """The curve in blocks, the acts' numerals below."""
     if not curve.bands:
         return
+    yield Text(f"  {highest}", style="dim")
     heights = [round(each * _ROWS * 8) for each in sampled(curve, _COLUMNS)]
     for row in reversed(range(_ROWS)):
         cells = (_EIGHTHS[max(0, min(8, height - row * 8))] for height in heights)
-        note = f"  {highest}" if row == _ROWS - 1 else ""
-        yield Text.assemble("  ", ("".join(cells), "red"), (note, "dim"))
+        yield Text.assemble("  ", ("".join(cells), "red"))
     below = [" "] * _COLUMNS
     for band in curve.bands:
         middle = int((band.left + band.width / 2) / 100 * _COLUMNS)

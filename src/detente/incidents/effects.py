@@ -206,7 +206,10 @@ async def _end_actions(node: Node) -> None:
     await node.react("incidents.actions", _ENDS_ACTIONS, decide)
 
 
-_ENDS_ACTIONS = ("watch.sheet_filed", "acceptance.ran", "toggles.defined", "work.drill_ended")
+_ENDS_ACTIONS = (
+    "watch.sheet_filed", "acceptance.ran", "acceptance.suite_ran", "toggles.defined",
+    "work.drill_ended",
+)  # fmt: skip
 
 
 def effects() -> tuple[Effect, ...]:

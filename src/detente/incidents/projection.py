@@ -26,6 +26,8 @@ from detente.facts.work import (
     BreakerClosed,
     BreakerOpened,
     CallCharged,
+    CallEdited,
+    CallHandedBack,
     CallHeld,
     CallLost,
     CallParked,
@@ -220,6 +222,7 @@ _STATES: dict[type[Fact], str] = {
     CallCharged: "charged",
     CallSettled: "settled",
     CallRefunded: "refunded",
+    CallHandedBack: "handed back",
     CallLost: "lost",
 }
 
@@ -233,6 +236,11 @@ def _fold_call(rows: Rows, recorded: Recorded) -> None:
             "insert or ignore into incidents_call values (?, ?, ?, 'parked', ?, ?)",
             (fact.about, fact.vendor, recorded.at, *worth),
         )
+    elif isinstance(recorded.fact, CallEdited):
+        money = recorded.fact.money
+        now = (money.minor, money.currency) if money else (None, None)
+        worth_now = "update incidents_call set minor = ?, currency = ? where about = ?"
+        rows.execute(worth_now, (*now, recorded.about))
     elif state := _STATES.get(type(recorded.fact)):
         moved = "update incidents_call set state = ? where about = ?"
         rows.execute(moved, (state, recorded.about))
@@ -251,7 +259,7 @@ OURS = (Opened.name, CauseJoined.name, CauseLeft.name, Closed.name)
 AFTERWARDS = (RetrospectiveOpened.name, Answered.name, RetrospectiveClosed.name)
 ACTIONS = (ActionTakenOn.name, ActionDone.name, ActionDropped.name)
 
-_CALLS = (CallParked.name, *(fact.name for fact in _STATES))
+_CALLS = (CallParked.name, CallEdited.name, *(fact.name for fact in _STATES))
 
 incidents = Projection(
     "incidents",

@@ -23,7 +23,7 @@ def compose(found: Found) -> str:
         _vendors(vendors, len({each.name for each in found.vendors})),
         _services(found, vendors, services),
         _checks(vendors, services),
-        _pager(found),
+        _mail(found),
         _more(vendors),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -58,7 +58,7 @@ def _teams(found: Found) -> list[str]:
     sends = found.mail is not None
     mail = f", mail: [{_quoted(found.author)}]" if found.author and sends else ""
     hint = (
-        "" if mail else "  # add mail: [you@example.com] (and pager, below) or webhook: https://…"
+        "" if mail else "  # add mail: [you@example.com] (and mail, below) or webhook: https://…"
     )
     lines.append(f"  dev: {{title: Development{mail}}}{hint}")
     lines.append(
@@ -144,32 +144,30 @@ def _free_test_name(name: str, taken: set[str]) -> str:
     return found
 
 
-def _pager(found: Found) -> list[str]:
+def _mail(found: Found) -> list[str]:
     mail = found.mail
     if mail is None:
         return [
             "# How teams are told by mail. Passwords never stand here, only where to find them.",
-            "# pager:",
-            "#   mail: {server: smtp.example.com:587, from: Détente <detente@example.com>,",
-            "#          user: detente@example.com, password: {env: SMTP_PASSWORD}}",
+            "# mail: {server: smtp.example.com:587, from: Détente <detente@example.com>,",
+            "#        user: detente@example.com, password: {env: SMTP_PASSWORD}}",
         ]
     sender = mail.sender or _own_address(mail) or found.author or "detente@example.com"
     local = mail.host.startswith("127.")
     tls = "none" if local else "implicit" if mail.port == 465 else "starttls"
     lines = [
         f"# How teams are told by mail; {mail.place}.",
-        "pager:",
-        "  mail:",
-        f"    server: {_quoted(f'{mail.host}:{mail.port}')}",
-        f"    from: {_quoted(f'Détente <{sender}>')}",
-        f"    tls: {tls}",
+        "mail:",
+        f"  server: {_quoted(f'{mail.host}:{mail.port}')}",
+        f"  from: {_quoted(f'Détente <{sender}>')}",
+        f"  tls: {tls}",
     ]
     if mail.user and mail.password_env:
-        lines.append(f"    user: {_quoted(mail.user)}")
-        lines.append(f"    password: {{env: {mail.password_env}}}")
+        lines.append(f"  user: {_quoted(mail.user)}")
+        lines.append(f"  password: {{env: {mail.password_env}}}")
     elif not local:
-        lines.append("    # user: …  # if the server wants you to sign in")
-        lines.append("    # password: {env: SMTP_PASSWORD}  # where it is, never what it is")
+        lines.append("  # user: …  # if the server wants you to sign in")
+        lines.append("  # password: {env: SMTP_PASSWORD}  # where it is, never what it is")
     return lines
 
 

@@ -1,7 +1,7 @@
 """What have people declared: who is there, and what needs what?
 
 Services are ours, vendors are theirs; both run in environments, of which one is production and
-others may be its twin for tests. Teams have people and addresses. Half of the slices ask the
+others may be its twin for tests. Teams have people and addresses, and mail leaves in one way. Half of the slices ask the
 catalogue, so it lives here.
 """
 
@@ -16,7 +16,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.config import Mistake
+from detente.kernel import mailing
+from detente.kernel.config import Mistake, Webhook
 from detente.kernel.fact import Subject, kind, plain
 from detente.kernel.money import Money
 from detente.kernel.needs import Need, Needs
@@ -30,7 +31,8 @@ class Team(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     title: Annotated[str, _TITLE] = ""
     mail: Annotated[tuple[str, ...], Meta(description="addresses that get a mail each")] = ()
     webhook: Annotated[
-        str | None, Meta(description="a chat that takes JSON by POST: its address is a secret too")
+        Webhook | None,
+        Meta(description="a chat that takes JSON by POST: its address is a secret too"),
     ] = None
 
 
@@ -126,6 +128,7 @@ class Measure(msgspec.Struct, frozen=True):
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Everything declared, by name."""
 
+    mail: mailing.Mail | None = None
     teams: Mapping[str, Team] = {}
     vendors: Mapping[str, Vendor] = {}
     services: Mapping[str, Service] = {}
@@ -217,7 +220,8 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.needs.needing(subject)
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Names that nothing answers to, names that mean two things, twins of nobody."""
+        """Teams nobody could write to, names that nothing answers to, twins of nobody."""
+        yield from self._in_teams()
         for _, section, name, entry in self._shelved():
             for index, team in enumerate(entry.teams):
                 if team not in self.teams:
@@ -232,6 +236,15 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             for index, need in enumerate(getattr(entry, "needs", ())):
                 yield from self._in_need((section, name, "needs", index), name, need)
         yield from self._taken_twice()
+
+    def _in_teams(self) -> Iterator[Mistake]:
+        if self.mail is not None:
+            yield from mailing.mistakes(self.mail)
+        for name, team in self.teams.items():
+            here = ("teams", name, "mail")
+            yield from mailing.wrong_addresses(here, team.mail)
+            if team.mail and self.mail is None:
+                yield mailing.unsent(here, f"{name} is to be told")
 
     def _in_need(
         self, where: tuple[str | int, ...], name: str, need: str | Group

@@ -380,7 +380,7 @@ def _troubles(
     owners = _owners(node, amiss)
     things: dict[Subject, list[Sign]] = {}
     for sign in signs:
-        things.setdefault(owners.get(sign.about, sign.about), []).append(sign)
+        things.setdefault(owners.get(sign.about, sign.of or sign.about), []).append(sign)
     return tuple(_trouble(about, each) for about, each in things.items())
 
 

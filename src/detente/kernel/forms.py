@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 import msgspec.inspect as look
@@ -152,7 +152,8 @@ def _says_something(field: msgspec.structs.FieldInfo, value: Any) -> bool:
 
 def _read_money(name: str, kind: Any, value: Any) -> Any:
     """People write '19.90 EUR'; programs may write the struct."""
-    if kind not in (Money, Money | None) or not isinstance(value, str):
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if bare not in (Money, Money | None) or not isinstance(value, str):
         return value
     amount, _, currency = value.strip().partition(" ")
     try:

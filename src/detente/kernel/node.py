@@ -21,6 +21,7 @@ from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Clock, Instant, later
 from detente.kernel.fact import Fact, Recorded, Subject
 from detente.kernel.ledger import Condition, Conflict, Ledger, LedgerError, Query, Receipt
+from detente.kernel.mailing import Mail
 from detente.kernel.network import Network
 from detente.kernel.slice import Slice
 from detente.kernel.views import Rows, Views
@@ -69,6 +70,11 @@ class Node:
     def key_for(self, purpose: str) -> bytes:
         """32 secret bytes that stay the same, another for each purpose."""
         return hmac.digest(self.key, purpose.encode(), "sha256")
+
+    @property
+    def mail(self) -> Mail | None:
+        """How mail leaves this node; None if nobody declared it."""
+        return self.catalogue.mail
 
     @property
     def rows(self) -> Rows:

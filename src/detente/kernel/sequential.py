@@ -21,6 +21,9 @@ import msgspec
 ALPHA = 0.05
 """How often, at most, an innocent change is blamed."""
 
+_ROOM = 2.0  # standard errors above what was seen: in 97 of 100 cases the truth lies below
+_NEARLY_ALWAYS = 0.999
+
 _TIMES_WORSE = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """What the bet is spread over: nobody knows beforehand how much worse it got."""
 
@@ -43,6 +46,21 @@ class Evidence(msgspec.Struct, frozen=True):
     def blames(self, alpha: float = ALPHA) -> bool:
         """Is it more than chance?"""
         return self.e_value >= 1 / alpha
+
+
+def needed(sources: int) -> float:
+    """What the evidence of one must reach where so many are watched, so that all share one α."""
+    return max(1, sources) / ALPHA
+
+
+def known_rate(failed: int, of: int) -> float:
+    """How often it fails at most, as far as that was seen (Wilson's upper bound)."""
+    if not of:
+        return _NEARLY_ALWAYS
+    seen = failed / of
+    middle = seen + _ROOM**2 / (2 * of)
+    spread = _ROOM * math.sqrt(seen * (1 - seen) / of + _ROOM**2 / (4 * of**2))
+    return min(_NEARLY_ALWAYS, (middle + spread) / (1 + _ROOM**2 / of))
 
 
 def share(evidence: Evidence, *, new: int, old: int, new_share: float) -> Evidence:

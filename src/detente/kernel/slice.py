@@ -71,6 +71,14 @@ class Pull(msgspec.Struct, frozen=True):
     form: Any  # of the type the lever names
 
 
+class Decided(list[Fact]):
+    """What a lever decided, where bytes are to be kept beside a fact: by its place among them."""
+
+    def __init__(self, facts: Iterable[Fact], attach: Mapping[int, bytes]) -> None:
+        super().__init__(facts)
+        self.attach = attach
+
+
 class Nothing(msgspec.Struct, frozen=True):
     """The form of a lever that asks for nothing."""
 
@@ -143,6 +151,7 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
     held_by: str | None = None
     costs: tuple[Money, ...] = ()
     href: str | None = None
+    of: Subject | None = None  # the vendor or service behind it; their signs are one trouble
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from detente.kernel.mailing import WAYS
 from detente.kernel.terminal.show import drawn, heading, indented, shows, table
 from detente.kernel.terminal.signs import sign, status
 from detente.kernel.terminal.words import Seeing, called
-from detente.pager.pages import WAYS, Heard, Hearers, Overview, TakePage
+from detente.pager.pages import Heard, Hearers, Overview, TakePage
 from detente.pager.pages.rota import RotaView
 
 
@@ -20,7 +21,7 @@ def overview(answer: Overview, see: Seeing) -> Iterator[RenderableType]:
     for each in answer.late:
         yield Text.assemble(
             sign("warn"), " ",
-            (f"incident {each.number}: {each.team} could not be told {WAYS[each.channel]}", "bold"),
+            (f"{each.what}: {each.team} could not be told {WAYS[each.channel]} {each.message}", "bold"),
             f": {each.reason}; tried {each.attempts}×, again {see.when(each.next_at)}",
         )  # fmt: skip
     for rota in answer.rotas:
@@ -49,8 +50,7 @@ def _turns(rota: RotaView) -> RenderableType:
 _HOW = """\
 teams:
   ops: {title: Operations, mail: [ops@example.com]}
-pager:
-  mail: {server: smtp.example.com:587, from: Détente <detente@example.com>}"""
+mail: {server: smtp.example.com:587, from: Détente <detente@example.com>}"""
 
 
 def _hearers(hearers: tuple[Hearers, ...]) -> RenderableType:
@@ -84,6 +84,8 @@ def heard(answer: Heard, see: Seeing) -> Iterator[RenderableType]:
 def letter(answer: TakePage, see: Seeing) -> Iterator[RenderableType]:
     """What a link asks, and how to answer it from here."""
     state = "is over" if answer.over else see.lasting(answer.since)
+    if answer.into:
+        state = f"goes on as incident {answer.into}"
     yield Text.assemble((f"{answer.title}: {answer.reason}", "bold"), f"  {state}")
     yield Text(f"{answer.held_by} has it" if answer.held_by else "nobody has it yet")
     if not answer.over:

@@ -5,6 +5,8 @@ told about an incident; whatever has happened since makes one message, which alw
 up to date. So nobody is told twice, nobody hears "opened" long after it was over, and a restart
 forgets nothing.
 
+A change of a central point is told in the same way, once, to whoever must know of it.
+
 People are paged by steps, so long after the incident was opened, until somebody has it. Which steps
 are due, and who is on call then, is computed as well; the mark says up to which step somebody was paged.
 """
@@ -22,9 +24,19 @@ import msgspec
 from detente.facts.pager import NotTold, Taken, Told, TurnedAway
 from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.mailing import Channel, HandedOver, InVain, in_their_words
+from detente.kernel.money import Money
 
-Channel = Literal["mail", "webhook"]
-Message = Literal["opened", "again", "taken", "closed"]
+Message = Literal["opened", "again", "taken", "closed", "merged"]
+State = Literal["planned", "made", "dropped"]
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """Something else that fell because of the same thing, while the incident went on."""
+
+    of: Subject
+    cause: Subject
+    reason: str
 
 
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +57,8 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     ended: Instant | None = None
     lasted: Seconds = 0.0
     note: str = ""
+    into: Subject = ""  # the incident in which it goes on
+    joined: tuple[Joined, ...] = ()
 
     @property
     def number(self) -> str:
@@ -55,9 +69,33 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
         """Position of the newest fact worth telling."""
         return self.closed or max(self.opened, self.taken or 0)
 
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What it is about: what failed first, and what fell with it."""
+        return tuple(dict.fromkeys((self.of, *(each.of for each in self.joined))))
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that touches a central point, so that teams must know of it."""
+
+    about: Subject  # change:3f2a
+    title: str
+    state: State
+    at: Instant  # when it will be made, or was
+    said_at: Instant
+    newest: int  # position of the last fact about it
+    touches: tuple[Subject, ...] = ()
+    central: tuple[Subject, ...] = ()
+    falls: tuple[Subject, ...] = ()
+    an_hour: tuple[Money, ...] = ()
+    tell: tuple[Subject, ...] = ()
+    link: str = ""
+    said_by: str = ""
+    why: str = ""  # it was dropped
+
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one team was told about one incident in one way."""
+    """How far one team was told about one incident or change in one way."""
 
     about: Subject
     team: str
@@ -81,14 +119,10 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     hearers: tuple[str, ...]
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to one team in one way."""
-
-    matter: Matter
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
     team: str
     channel: Channel
-    message: Message
-    first: bool  # nothing about this incident was told before
+    first: bool  # nothing about it was told before
     tells: int
     attempt: int = 1
     not_before: Instant = 0
@@ -99,6 +133,37 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     def way(self) -> tuple[str, Channel]:
         """Messages that take the same way go one after the other."""
         return self.team, self.channel
+
+
+class Letter(_Message, frozen=True, kw_only=True):
+    """One message about an incident, to one team in one way."""
+
+    matter: Matter
+    message: Message
+
+    @property
+    def about(self) -> Subject:
+        return self.matter.about
+
+    @property
+    def what(self) -> str:
+        """What it is about, in words."""
+        return f"incident {self.matter.number}"
+
+
+class Notice(_Message, frozen=True, kw_only=True):
+    """One message about a change of a central point, to one team in one way."""
+
+    change: Change
+    message: State
+
+    @property
+    def about(self) -> Subject:
+        return self.change.about
+
+    @property
+    def what(self) -> str:
+        return f"the change “{self.change.title}”"
 
 
 STALE: Seconds = 900.0  # over for longer, and never even tried: nobody wants to hear of it now
@@ -140,7 +205,7 @@ def letter(
 
 def _message(matter: Matter, mark: Mark) -> Message:
     if matter.closed is not None:
-        return "closed"
+        return "merged" if matter.into else "closed"
     return "opened" if mark.told == 0 else "taken"
 
 
@@ -202,20 +267,10 @@ def letters(
     return [each for each in owed if each is not None]
 
 
-_FIRST_WAIT: Seconds = 5.0
-_LONGEST_WAIT: Seconds = 300.0
-
-
-def wait_after(attempt: int, chance: float) -> Seconds:
-    """Doubling waits up to five minutes, each shortened by up to a quarter so that tries spread."""
-    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
-    return wait * (1 - chance / 4)
-
-
-def told(letter: Letter, to: Sequence[str], message_id: str = "") -> list[Fact]:
+def told(letter: Letter | Notice, to: Sequence[str], message_id: str = "") -> list[Fact]:
     return [
         Told(
-            about=letter.matter.about,
+            about=letter.about,
             team=letter.team,
             channel=letter.channel,
             message=letter.message,
@@ -228,46 +283,71 @@ def told(letter: Letter, to: Sequence[str], message_id: str = "") -> list[Fact]:
     ]
 
 
-def turned_away(letter: Letter, answers: Mapping[str, str], *, for_good: bool) -> list[Fact]:
-    """What the server answered for those of the team's addresses that it took nothing for."""
-    if not answers:
+def handed_over(letter: Letter | Notice, handed: HandedOver, message_id: str) -> list[Fact]:
+    """Whom the mail server took it for, and what it answered for the others."""
+    return [*told(letter, handed.to, message_id), *_turned_away(letter, handed)]
+
+
+def _turned_away(letter: Letter | Notice, handed: HandedOver) -> list[Fact]:
+    refused = handed.refused
+    if not refused:
         return []
     fact = TurnedAway(
-        about=letter.matter.about,
+        about=letter.about,
         team=letter.team,
         message=letter.message,
-        to=tuple(answers),
-        reason=in_their_words(answers),
-        for_good=for_good,
+        to=tuple(each.to for each in refused),
+        reason=in_their_words(refused),
+        for_good=all(each.for_good for each in refused),
     )
     return [fact]
 
 
-def in_their_words(answers: Mapping[str, str]) -> str:
-    """'a…@example.com: 550 no such user'. Servers like to repeat the address; we do not."""
-    return "; ".join(
-        f"{masked(to)}: {said.replace(to, masked(to))}" for to, said in answers.items()
-    )
-
-
-_FOR_GOOD: Seconds = 3_600.0  # somebody has to put it right first
-
-
-def not_told(
-    letter: Letter, reason: str, now: Instant, chance: float, *, for_good: bool = False
-) -> list[Fact]:
-    wait = _FOR_GOOD if for_good else wait_after(letter.attempt, chance)
+def not_told(letter: Letter | Notice, in_vain: InVain, now: Instant) -> list[Fact]:
     return [
         NotTold(
-            about=letter.matter.about,
+            about=letter.about,
             team=letter.team,
             channel=letter.channel,
             message=letter.message,
-            reason=reason,
+            reason=in_vain.reason,
             attempt=letter.attempt,
-            next_at=later(now, wait),
+            next_at=later(now, in_vain.wait),
         )
     ]
+
+
+def notice(
+    change: Change, team: str, channel: Channel, mark: Mark | None, now: Instant
+) -> Notice | None:
+    """What this team must still be told about the change: that it comes, or does not come after all.
+
+    Once: who heard that it is planned is not told again when it was made.
+    """
+    mark = mark or Mark(about=change.about, team=team, channel=channel)
+    dropped = change.state == "dropped"
+    if mark.told >= change.newest or bool(mark.told) != dropped:
+        return None
+    news_until = max(change.at if change.state == "planned" else 0, later(change.said_at, STALE))
+    if not mark.attempts and news_until < now:
+        return None
+    return Notice(
+        change=change,
+        team=team,
+        channel=channel,
+        message=change.state,
+        first=not mark.told,
+        tells=change.newest,
+        attempt=mark.attempts + 1,
+        not_before=mark.next_at or 0,
+    )
+
+
+def passed_on(merged: Matter, into: Matter | None) -> list[Fact]:
+    """Whoever has an incident has the one in which it goes on, unless somebody has that already."""
+    if into is None or into.closed is not None or into.taken is not None or not merged.held_by:
+        return []
+    return [Taken(about=into.about, who=merged.held_by, way="merged")]
 
 
 class AlreadyTaken(Exception):
@@ -298,9 +378,3 @@ def team_of(secret: str, about: Subject, shown: str, teams: Sequence[str]) -> st
         if hmac.compare_digest(token(secret, about, team).encode(), shown.encode()):
             found = team
     return found
-
-
-def masked(address: str) -> str:
-    """'a…@example.com': enough to recognise, too little to write to."""
-    name, at, host = address.rpartition("@")
-    return f"{name[:1]}…{at}{host}" if at else f"{address[:1]}…"

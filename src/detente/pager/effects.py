@@ -1,194 +1,134 @@
-"""Tells teams, by mail and in their chats, pages people, and notes that they were told.
-
-What is owed is computed from rows each time, so a restart repeats nothing that was noted. One window
-is left and cannot be closed: the server took the mail and the node died before it was noted. Then
-the same mail goes out again, under the same Message-ID, and good mail programs show it once.
-"""
+"""Tells teams, by mail and in their chats, pages people, and notes that they were told."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
-from email.utils import parseaddr
-from urllib.parse import urlsplit
 
-import msgspec
-
+from detente.facts.incidents import Closed
+from detente.kernel import mailing
 from detente.kernel.catalogue import Team
-from detente.kernel.clock import Seconds, seconds_between
-from detente.kernel.fact import Fact
-from detente.kernel.ledger import LedgerError
-from detente.kernel.network import MailServer, NotReached
+from detente.kernel.fact import Fact, Recorded, plain
 from detente.kernel.node import Node
+from detente.kernel.postman import Postman
 from detente.kernel.slice import Effect
 from detente.pager import decisions, queries, wording
-from detente.pager.decisions import Channel, Letter
+from detente.pager.decisions import Joined, Letter, Notice
 from detente.pager.projection import HEARS
 from detente.pager.settings import Pager, Person
 from detente.pager.wording import Setting
 
-log = logging.getLogger(__name__)
 
-_LONGEST_WAIT: Seconds = 3_600.0
-_CHAT_TIMEOUT: Seconds = 10.0
-_LEDGER_WAIT: Seconds = 2.0
+async def _tell(node: Node, letter: Letter | Notice) -> Sequence[Fact]:
+    """Hand it over once; answers with what is to be noted of it."""
+    try:
+        if letter.channel == "mail":
+            return await _mail(node, letter)
+        return await _call(node, letter)
+    except Exception as error:  # noqa: BLE001 - whatever it was, somebody was not told: a fact
+        in_vain = mailing.in_vain(error, letter.attempt, node.chance.random())
+        return decisions.not_told(letter, in_vain, node.clock.now())
 
 
-class Postman:
-    """Hands over what is owed. Each way to each team has its own pace; none waits for another."""
+async def _mail(node: Node, letter: Letter | Notice) -> Sequence[Fact]:
+    mail, to = node.mail, _hearer(node, letter).mail
+    assert mail is not None, "without it no team has the way 'mail'"
+    message = mailing.composed(
+        wording.content(letter, setting(node, letter)),
+        mail,
+        wording.thread(letter, setting(node, letter)),
+        wording.called(letter),
+        to=to,
+        now=node.clock.now(),
+        first=letter.first,
+        urgent=bool(letter.step),
+    )
+    handed = await mailing.hand_over(node.network, mail, message, to)
+    return decisions.handed_over(letter, handed, str(message["Message-ID"]))
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.settings = node.settings(Pager)
-        self._under_way: set[tuple[str, Channel]] = set()
-        self._stirred = asyncio.Event()
 
-    async def go_round(self) -> None:
-        """Tell whoever is owed, for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            while True:
-                self._stirred.clear()
-                owed = queries.owed(self.node)
-                for letter in self._due(owed):
-                    self._under_way.add(letter.way)
-                    group.create_task(self._hand_over(letter))
-                try:
-                    async with asyncio.timeout(self._until_next(owed)):
-                        await self._stirred.wait()
-                except TimeoutError:
-                    pass
+async def _call(node: Node, letter: Letter | Notice) -> Sequence[Fact]:
+    webhook = _hearer(node, letter).webhook
+    assert webhook is not None, "without it there is no way 'webhook'"
+    said = wording.hook(letter, setting(node, letter))
+    return decisions.told(letter, (await mailing.call_chat(node.network, webhook, said),))
 
-    async def _listen(self) -> None:
-        async for _batch in self.node.follow(HEARS, after=self.node.ledger.head()):
-            self._stirred.set()
 
-    def _due(self, owed: Sequence[Letter]) -> list[Letter]:
-        """At most one for each way that is free: there are as many at once as there are ways."""
-        now = self.node.clock.now()
-        due: dict[tuple[str, Channel], Letter] = {}
-        for letter in owed:
-            if letter.way not in self._under_way and letter.not_before <= now:
-                due.setdefault(letter.way, letter)
-        return list(due.values())
+def _hearer(node: Node, letter: Letter | Notice) -> Team | Person:
+    hearer = queries.hearer(node, letter.team)
+    assert hearer is not None, "letters go to those who are declared"
+    return hearer
 
-    def _until_next(self, owed: Sequence[Letter]) -> Seconds:
-        free = [letter.not_before for letter in owed if letter.way not in self._under_way]
-        step = queries.next_step_at(self.node)
-        free += [step] if step is not None else []
-        if not free:
-            return _LONGEST_WAIT
-        wait = seconds_between(self.node.clock.now(), min(free))
-        return min(max(wait, 0.01), _LONGEST_WAIT)
 
-    async def _hand_over(self, letter: Letter) -> None:
-        try:
-            facts = await self.tell(letter)
-            await self._note(facts)
-        finally:
-            self._under_way.discard(letter.way)
-            self._stirred.set()
-
-    async def tell(self, letter: Letter) -> Sequence[Fact]:
-        """Hand it over once; answers with what is to be noted of it."""
-        try:
-            if letter.channel == "mail":
-                return await self._mail(letter)
-            return await self._call(letter)
-        except Exception as error:  # noqa: BLE001 - whatever it was, somebody was not told: a fact
-            reason = str(error) or type(error).__name__
-            chance = self.node.chance.random()
-            now = self.node.clock.now()
-            return decisions.not_told(letter, self._discreet(letter, reason), now, chance)
-
-    async def _mail(self, letter: Letter) -> Sequence[Fact]:
-        mail = self.settings.mail
-        assert mail is not None, "without it no team has the way 'mail'"
-        hearer = queries.hearer(self.node, letter.team)
-        assert hearer is not None, "letters go to those who are declared"
-        to = hearer.mail
-        message = wording.mail(
-            letter, self.setting(letter), sender=mail.sender, to=to, now=self.node.clock.now()
-        )
-        server = MailServer(
-            host=mail.server.host,
-            port=mail.server.port,
-            user=mail.user,
-            password=mail.password.reveal() if mail.password is not None else None,
-            tls=mail.tls,
-        )
-        refused = await self.node.network.mail(message, server)
-        for_good = all(each.for_good for each in refused)
-        answers = {each.to: each.reason for each in refused}
-        accepted = [each for each in to if parseaddr(each)[1] not in answers]
-        if answers and not accepted:
-            reason = f"{mail.server} refuses {decisions.in_their_words(answers)}"
-            now, chance = self.node.clock.now(), self.node.chance.random()
-            return decisions.not_told(letter, reason, now, chance, for_good=for_good)
-        return [
-            *decisions.told(letter, accepted, str(message["Message-ID"])),
-            *decisions.turned_away(letter, answers, for_good=for_good),
-        ]
-
-    async def _call(self, letter: Letter) -> Sequence[Fact]:
-        hearer = queries.hearer(self.node, letter.team)
-        url = hearer.webhook if hearer is not None else None
-        assert url is not None, "without it there is no way 'webhook'"
-        reply = await self.node.network.call(
-            "POST",
-            url,
-            headers={"Content-Type": "application/json", "User-Agent": "Detente"},
-            body=msgspec.json.encode(wording.hook(letter, self.setting(letter))),
-            timeout=_CHAT_TIMEOUT,
-        )
-        if not 200 <= reply.status < 300:
-            raise NotReached(f"it answered HTTP {reply.status}")
-        return decisions.told(letter, (urlsplit(url).hostname or "",))
-
-    def setting(self, letter: Letter) -> Setting:
-        """What the message says besides the incident itself."""
-        node, matter = self.node, letter.matter
-        address = node.address.rstrip("/")
-        token = decisions.token(node.token, matter.about, letter.team)
+def setting(node: Node, letter: Letter | Notice) -> Setting:
+    """What the message says besides the incident or change itself."""
+    if isinstance(letter, Notice):
+        change = letter.change
         return Setting(
             name=node.name,
-            title=node.title(matter.of),
-            noticed_by=wording.noticed_by(matter.cause),
-            needed_by=tuple(node.title(each) for each in node.catalogue.needing(matter.of)),
-            measures=tuple(queries.measures(node, matter.of)),
-            room=f"{address}/incidents/{matter.number}",
-            paged=wording.paged(letter),
-            take=f"{address}/pager/take/{matter.number}/{token}" if token else None,
+            title=change.title,
+            central=tuple(node.title(each) for each in change.central),
+            touches=tuple(node.title(each) for each in change.touches),
+            falls=tuple(node.title(each) for each in change.falls),
+            room=f"{node.address}/dependencies/changes",
         )
+    matter = letter.matter
+    token = decisions.token(node.token, matter.about, letter.team)
+    own = _own(node, letter)
+    return Setting(
+        name=node.name,
+        title=node.title(matter.of),
+        noticed_by=wording.noticed_by(matter.cause),
+        needed_by=tuple(node.title(each) for each in node.catalogue.needing(matter.of)),
+        measures=tuple(queries.measures(node, matter.of)),
+        room=f"{node.address}/incidents/{plain(matter.into or matter.about)}",
+        take=f"{node.address}/pager/take/{matter.number}/{token}" if token else None,
+        paged=wording.paged(letter),
+        joined=tuple(node.title(each.of) for each in matter.joined),
+        own=node.title(own.of) if own is not None else "",
+        own_reason=own.reason if own is not None else "",
+    )
 
-    def _discreet(self, letter: Letter, reason: str) -> str:
-        """A chat's address is as good as a password: it is not written down."""
-        hearer = queries.hearer(self.node, letter.team)
-        url = hearer.webhook if hearer is not None else None
-        return reason.replace(url, "the chat's address") if url else reason
 
-    async def _note(self, facts: Sequence[Fact]) -> None:
-        """Write it down, as often as it takes: what was told and not noted would be told again."""
-        while True:
-            try:
-                await self.node.record(*facts, by="detente:pager")
-                return
-            except LedgerError as error:
-                log.warning("somebody was told and it could not be noted yet: %s", error)
-                await asyncio.sleep(_LEDGER_WAIT)
+def _own(node: Node, letter: Letter) -> Joined | None:
+    """What of theirs fell with it, if that is why they hear of it."""
+    if letter.step or letter.team in node.catalogue.teams_of(letter.matter.of):
+        return None
+    joined = letter.matter.joined
+    return next((each for each in joined if letter.team in node.catalogue.teams_of(each.of)), None)
 
 
 async def _go_round(node: Node) -> None:
-    await Postman(node).go_round()
+    postman = Postman(
+        node,
+        by="detente:pager",
+        hears=HEARS,
+        owed=lambda: queries.owed(node),
+        tell=lambda letter: _tell(node, letter),
+        next_at=lambda: queries.next_step_at(node),
+    )
+    await postman.go_round()
+
+
+async def _pass_on(node: Node) -> None:
+    """Whoever has an incident that goes on as another one has that one."""
+    await node.react("pager", (Closed.name,), lambda closed: _passed_on(node, closed))
+
+
+def _passed_on(node: Node, recorded: Recorded) -> Sequence[Fact]:
+    fact = recorded.fact
+    into = fact.into if isinstance(fact, Closed) else ""
+    merged = queries.matter(node.rows, fact.about) if into else None
+    return decisions.passed_on(merged, queries.matter(node.rows, into)) if merged else ()
 
 
 def _somebody_hears(node: Node) -> bool:
-    mail = node.settings(Pager).mail is not None
     hearers: list[Team | Person] = [*node.catalogue.teams.values()]
     hearers += node.settings(Pager).people.values()
-    return any((each.mail and mail) or each.webhook for each in hearers)
+    return any((each.mail and node.mail) or each.webhook for each in hearers)
 
 
 def effects() -> tuple[Effect, ...]:
-    return (Effect("pager", _go_round, wanted=_somebody_hears),)
+    return (
+        Effect("pager", _go_round, wanted=_somebody_hears),
+        Effect("pager: pass on", _pass_on),
+    )

@@ -92,6 +92,8 @@ def _drop(node: Node, pull: Pull) -> list[Fact]:
 
 
 def _taken(matter: Matter, who: str, *, way: str, team: str = "") -> list[Fact]:
+    if matter.into:
+        raise Refused(f"It goes on as incident {plain(matter.into)}: take that one.")
     if matter.closed is not None:
         raise Refused(f"It is over: incident {matter.number} was closed already.")
     try:

@@ -1,4 +1,4 @@
-"""What is there to tell, and how far has each team been told?"""
+"""What is there to tell of incidents and changes, and how far has each team been told?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from email.utils import parseaddr
 
 import msgspec
 
-from detente.facts.incidents import Closed, Opened
+from detente.facts.dependencies import ChangeDropped, ChangePlanned, ChangeRecorded
+from detente.facts.incidents import CauseJoined, Closed, Opened
 from detente.facts.pager import CoverAgreed, CoverDropped, NotTold, Taken, Told, TurnedAway
 from detente.kernel.fact import Recorded
 from detente.kernel.views import Projection, Rows
@@ -17,10 +18,20 @@ create table pager_matter(
   reason text not null, opened_at integer not null, opened integer not null,
   taken integer, held_by text, held_at integer,
   closed integer, closed_at integer, ended integer, lasted real not null default 0,
-  note text not null default '', newest integer not null
+  note text not null default '', into_about text not null default '', newest integer not null
 ) without rowid;
 create index pager_open on pager_matter(opened) where closed_at is null;
 create index pager_closed on pager_matter(closed_at) where closed_at is not null;
+
+create table pager_joined(
+  about text not null, of text not null, cause text not null, reason text not null,
+  position integer not null, primary key (about, of)
+) without rowid;
+
+create table pager_change(
+  about text primary key, state text not null, at integer not null, said_at integer not null,
+  newest integer not null, fact text not null, said_by text not null, why text not null default ''
+) without rowid;
 
 create table pager_mark(
   about text not null, team text not null, channel text not null, told integer not null default 0,
@@ -66,9 +77,20 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         case Closed() as fact:
             rows.execute(
                 "update pager_matter set closed = ?, closed_at = ?, ended = ?, lasted = ?, note = ?,"
-                " newest = ? where about = ? and closed is null",
-                (position, at, fact.since, fact.lasted, fact.note, position, fact.about),
+                " into_about = ?, newest = ? where about = ? and closed is null",
+                (position, at, fact.since, fact.lasted, fact.note, fact.into, position, fact.about),
             )
+            if fact.into:  # whoever has it is to be woken by nobody for the same thing
+                rows.execute(_PASSED_ON, (fact.about, fact.into))
+        case CauseJoined(of=of) as fact if of and not fact.remark:
+            joined = (fact.about, of, fact.cause, fact.reason, position)
+            rows.execute("insert or ignore into pager_joined values (?, ?, ?, ?, ?)", joined)
+        case ChangePlanned() as fact if fact.central:
+            _put(rows, recorded, fact, "planned", fact.starts)
+        case ChangeRecorded() as fact if fact.central:
+            _put(rows, recorded, fact, "made", at if fact.since is None else fact.since)
+        case ChangeDropped() as fact:
+            rows.execute(_DROPPED, (at, position, fact.why, fact.about))
         case Told() as fact:
             to = msgspec.json.encode(fact.to).decode()
             tells = fact.tells or position
@@ -97,6 +119,23 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
             pass
 
 
+def _put(
+    rows: Rows, recorded: Recorded, fact: ChangePlanned | ChangeRecorded, state: str, at: int
+) -> None:
+    whole = msgspec.json.encode(fact).decode()
+    told = (fact.about, state, at, recorded.at, recorded.position, whole, recorded.by)
+    rows.execute("insert or replace into pager_change values (?, ?, ?, ?, ?, ?, ?, '')", told)
+
+
+_PASSED_ON = """
+update pager_matter set (held_by, held_at) =
+    (select held_by, held_at from pager_matter where about = ?1)
+  where about = ?2 and held_by is null and closed is null
+"""
+_DROPPED = """
+update pager_change set state = 'dropped', said_at = ?, newest = ?, why = ?
+  where about = ? and state = 'planned'
+"""
 _TOLD = """
 insert into pager_mark(about, team, channel, told, told_at, message, sent_to, step)
 values (?, ?, ?, ?, ?, ?, ?, ?)
@@ -112,7 +151,8 @@ on conflict do update set attempts = excluded.attempts, next_at = excluded.next_
 """
 
 HEARS = (
-    Opened.name, Closed.name, Taken.name, Told.name, NotTold.name, TurnedAway.name,
+    Opened.name, Closed.name, CauseJoined.name, ChangePlanned.name, ChangeRecorded.name,
+    ChangeDropped.name, Taken.name, Told.name, NotTold.name, TurnedAway.name,
     CoverAgreed.name, CoverDropped.name,
 )  # fmt: skip
 

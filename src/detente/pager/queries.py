@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.utils import parseaddr
 
 import msgspec
@@ -12,18 +12,20 @@ from detente.kernel import spans
 from detente.kernel.catalogue import Team
 from detente.kernel.clock import Instant, later
 from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.mailing import Channel
+from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
 from detente.pager import decisions
-from detente.pager.decisions import Channel, Letter, Mark, Matter, Rung
+from detente.pager.decisions import Change, Joined, Letter, Mark, Matter, Notice, Rung
 from detente.pager.engine import rota as rota_engine
 from detente.pager.engine.rota import Cover, Shift
 from detente.pager.settings import EVERYBODY, Pager, Person, Rota
 
 _MATTERS = """
 select about, of, cause, since, reason, opened_at, opened, taken, held_by, held_at, closed, closed_at,
-  ended, lasted, note from pager_matter
+  ended, lasted, note, into_about from pager_matter
 """
 _MARKS = """
 select about, team, channel, told, told_at, message, sent_to, attempts, next_at, reason, step
@@ -58,6 +60,13 @@ def unsettled(rows: Rows, now: Instant) -> list[Matter]:
     return _matters(rows, asked, (later(now, -decisions.STALE),))
 
 
+def joined(rows: Rows, about: Subject) -> tuple[Joined, ...]:
+    """What else fell because of the same thing, in the order in which it did."""
+    asked = "select of, cause, reason from pager_joined where about = ? order by position"
+    found = rows.execute(asked, (about,))
+    return tuple(Joined(of=of, cause=cause, reason=reason) for of, cause, reason in found)
+
+
 def hearer(node: Node, name: str) -> Team | Person | None:
     """The team or person called that."""
     return node.catalogue.teams.get(name) or node.settings(Pager).people.get(name)
@@ -71,23 +80,33 @@ def called(node: Node, name: str) -> str:
 
 def ways_to(node: Node, name: str) -> list[tuple[str, Channel]]:
     """How that team or person is reached."""
-    found, mail = hearer(node, name), node.settings(Pager).mail
+    found = hearer(node, name)
     ways: list[tuple[str, Channel]] = []
-    if found is not None and found.mail and mail is not None:
+    if found is not None and found.mail and node.mail is not None:
         ways.append((name, "mail"))
     if found is not None and found.webhook:
         ways.append((name, "webhook"))
     return ways
 
 
-def ways(node: Node, of: Subject) -> list[tuple[str, Channel]]:
-    """By which teams, and how, a failure of this vendor or service is heard."""
-    return [way for name in node.catalogue.teams_of(of) for way in ways_to(node, name)]
+def teams_of(node: Node, subjects: Iterable[Subject]) -> tuple[str, ...]:
+    """Who is told when these fail, each once."""
+    return tuple(dict.fromkeys(name for of in subjects for name in node.catalogue.teams_of(of)))
 
 
-def owed(node: Node) -> list[Letter]:
-    """Every message that somebody has not been told, oldest incident first."""
+def ways(node: Node, *subjects: Subject) -> list[tuple[str, Channel]]:
+    """By which teams, and how, a failure of these vendors or services is heard."""
+    return [way for name in teams_of(node, subjects) for way in ways_to(node, name)]
+
+
+def owed(node: Node) -> list[Letter | Notice]:
+    """Every message that somebody has not been told, about incidents before changes."""
     now = node.clock.now()
+    return [*_letters(node, now), *_notices(node, now)]
+
+
+def _letters(node: Node, now: Instant) -> list[Letter]:
+    """About incidents, the oldest first."""
     matters = unsettled(node.rows, now)
     known = {each.about: marks(node.rows, each.about) for each in matters}
     rungs = {
@@ -111,8 +130,52 @@ def _ways_about(
     """The teams, whoever is to be paged, and whoever was: they hear who has it, and the end."""
     paged = [name for about, name in rungs if about == matter.about]
     heard = [mark.team for mark in known if mark.step]
-    names = dict.fromkeys((*node.catalogue.teams_of(matter.of), *paged, *heard))
+    names = dict.fromkeys((*teams_of(node, matter.subjects), *paged, *heard))
     return [way for name in names for way in ways_to(node, name)]
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planned or made change says of itself."""
+
+    title: str
+    touches: tuple[Subject, ...] = ()
+    central: tuple[Subject, ...] = ()
+    falls: tuple[Subject, ...] = ()
+    an_hour: tuple[Money, ...] = ()
+    tell: tuple[Subject, ...] = ()
+    link: str = ""
+
+
+def changes(rows: Rows, now: Instant) -> list[Change]:
+    """Changes of central points about which somebody may be owed a message, the oldest first."""
+    asked = """select about, state, at, said_at, newest, fact, said_by, why from pager_change
+      where (state = 'planned' and at >= ?1) or said_at >= ?2 or about in (
+        select about from pager_mark where attempts > 0)
+      order by newest"""
+    return [
+        Change(
+            about=about, state=state, at=at, said_at=said_at, newest=newest, said_by=by, why=why,
+            **msgspec.structs.asdict(msgspec.json.decode(fact, type=_Said)),
+        )
+        for about, state, at, said_at, newest, fact, by, why in list(
+            rows.execute(asked, (now, later(now, -decisions.STALE)))
+        )
+    ]  # fmt: skip
+
+
+def _notices(node: Node, now: Instant) -> list[Notice]:
+    """About changes of central points, to the teams that these name."""
+    return [
+        notice
+        for change in changes(node.rows, now)
+        for way in (way for team in change.tell for way in ways_to(node, plain(team)))
+        if (notice := decisions.notice(change, *way, _mark_of(node, change, way), now))
+    ]
+
+
+def _mark_of(node: Node, change: Change, way: tuple[str, Channel]) -> Mark | None:
+    known = marks(node.rows, change.about)
+    return next((each for each in known if (each.team, each.channel) == way), None)
 
 
 def climbed(node: Node, matter: Matter, now: Instant) -> tuple[list[Rung], Instant | None]:
@@ -264,10 +327,10 @@ def _measure(fact: BreakerOpened, route: str) -> str:
 def _matters(rows: Rows, asked: str, given: tuple[object, ...]) -> list[Matter]:
     names = (
         "about", "of", "cause", "since", "reason", "opened_at", "opened", "taken", "held_by",
-        "held_at", "closed", "closed_at", "ended", "lasted", "note",
+        "held_at", "closed", "closed_at", "ended", "lasted", "note", "into",
     )  # fmt: skip
-    found = rows.execute(asked, given)
-    return [Matter(**dict(zip(names, row, strict=True))) for row in found]
+    found = [dict(zip(names, row, strict=True)) for row in rows.execute(asked, given)]
+    return [Matter(**each, joined=joined(rows, each["about"])) for each in found]
 
 
 def _mark(row: tuple[object, ...]) -> Mark:

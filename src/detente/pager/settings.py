@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, time
-from email.utils import parseaddr
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -14,7 +13,8 @@ from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, unknown
 from detente.kernel.clock import Instant, instant
-from detente.kernel.config import Address, Duration, Mistake, Secret, Url
+from detente.kernel.config import Duration, Mistake, Webhook
+from detente.kernel.mailing import MOVED, unsent, wrong_addresses
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EVERYBODY = "everybody"
@@ -105,21 +105,6 @@ class Moment(str):
         return instant(self.local.replace(tzinfo=ZoneInfo(zone)))
 
 
-class Mail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where mail is handed over, and in whose name."""
-
-    server: Annotated[Address, Meta(description="your mail provider: smtp.example.com:587")]
-    sender: Annotated[str, Meta(description="for example Détente <detente@example.com>")] = (
-        msgspec.field(name="from")
-    )
-    user: Annotated[str | None, Meta(description="who signs on at the mail server")] = None
-    password: Annotated[Secret | None, Meta(description="where it is found, by reference")] = None
-    tls: Annotated[
-        Literal["none", "starttls", "implicit"],
-        Meta(description="starttls: encrypt after connecting; implicit: encrypted from the start"),
-    ] = "starttls"
-
-
 class Away(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody cannot be paged: from then until then."""
 
@@ -135,7 +120,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     title: Annotated[str, Meta(description="what people call them; by default their name")] = ""
     mail: Annotated[tuple[str, ...], Meta(description="addresses that get a mail each")] = ()
     webhook: Annotated[
-        str | None, Meta(description="a service that makes their phone ring: JSON by POST")
+        Webhook | None, Meta(description="a service that makes their phone ring: JSON by POST")
     ] = None
     team: Annotated[str | None, Meta(description="the team they belong to")] = None
     away: Annotated[
@@ -179,7 +164,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Pager(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How teams are told about incidents, and who is paged until somebody has it."""
 
-    mail: Mail | None = None
+    moved: ClassVar[Mapping[str, str]] = {"mail": MOVED}
+
     people: Mapping[str, Person] = {}
     rota: Mapping[str, Rota] = {}
     overrides: tuple[Override, ...] = ()
@@ -198,38 +184,11 @@ class Pager(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def mistakes(pager: Pager, catalogue: Catalogue) -> Iterator[Mistake]:
-    """People and teams that could not be told, senders nobody could answer, turns of nobody."""
+    """People who could not be paged, turns of nobody, steps that reach nobody."""
     yield from _people(pager, catalogue)
     yield from _rotas(pager)
     yield from _overrides(pager)
     yield from _steps(pager, catalogue)
-    mail = pager.mail
-    for name, team in catalogue.teams.items():
-        for index, address in enumerate(team.mail):
-            if not _is_address(address):
-                says = f"{address} is not a mail address such as ops@example.com"
-                yield Mistake(("teams", name, "mail", index), says)
-        if team.mail and mail is None:
-            says = (
-                f"{name} is to be told by mail, and nothing says how mail is sent: declare"
-                " `pager: {mail: {server: smtp.example.com:587, from: detente@example.com}}`"
-            )
-            yield Mistake(("teams", name, "mail"), says)
-        if team.webhook is not None and not _is_web(team.webhook):
-            says = "a webhook is an address that starts with https:// or http://"
-            yield Mistake(("teams", name, "webhook"), says)
-    if mail is None:
-        return
-    if not _is_address(mail.sender):
-        says = f"{mail.sender} holds no mail address; write Détente <detente@example.com>"
-        yield Mistake(("pager", "mail", "from"), says)
-    if (mail.user is None) != (mail.password is None):
-        there, missing = ("user", "password") if mail.password is None else ("password", "user")
-        yield Mistake(("pager", "mail", there), f"a {there} without a {missing} is of no use")
-
-    if mail.password is not None and mail.tls == "none" and not _is_here(mail.server.host):
-        says = "without encryption everybody on the way could read the password; say starttls"
-        yield Mistake(("pager", "mail", "tls"), says)
 
 
 def _people(pager: Pager, catalogue: Catalogue) -> Iterator[Mistake]:
@@ -242,18 +201,9 @@ def _people(pager: Pager, catalogue: Catalogue) -> Iterator[Mistake]:
             yield unknown((*here, "team"), "team", person.team, catalogue.teams)
         if not person.mail and not person.webhook:
             yield Mistake(here, f"{name} could not be paged: add `mail:` or `webhook:`")
-        for index, address in enumerate(person.mail):
-            if not _is_address(address):
-                says = f"{address} is not a mail address such as ada@example.com"
-                yield Mistake((*here, "mail", index), says)
-        if person.mail and pager.mail is None:
-            says = (
-                f"{name} is paged by mail, and `pager: {{mail: …}}` does not say how mail is sent"
-            )
-            yield Mistake((*here, "mail"), says)
-        if person.webhook is not None and not _is_web(person.webhook):
-            says = "a webhook is an address that starts with https:// or http://"
-            yield Mistake((*here, "webhook"), says)
+        yield from wrong_addresses((*here, "mail"), person.mail)
+        if person.mail and catalogue.mail is None:
+            yield unsent((*here, "mail"), f"{name} is to be paged")
         for index, away in enumerate(person.away):
             yield from _backwards((*here, "away", index), away)
 
@@ -303,23 +253,5 @@ def _is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _is_address(written: str) -> bool:
-    _, address = parseaddr(written)
-    name, _, host = address.rpartition("@")
-    return bool(name and host) and not any(each.isspace() for each in address)
-
-
-def _is_web(written: str) -> bool:
-    try:
-        Url.read(written)
-    except ValueError:
         return False
     return True

@@ -1,189 +1,216 @@
-"""What does a message say?
-
-One thread an incident and team: the first mail begins it, the others answer the first, and all have
-the same subject, because mail programs go by either. Identifiers are computed and not drawn, so a
-mail sent twice (the node died between the server's yes and our note of it) is the same mail twice.
-"""
+"""What does a message say, about an incident or about a change of a central point?"""
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Sequence
-from email import policy
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
+from detente.kernel import mailing
 from detente.kernel.clock import Instant, iso, lasting, moment
 from detente.kernel.fact import plain
-from detente.pager.decisions import Letter
+from detente.kernel.mailing import Content, Link, Pair, Thread
+from detente.pager.decisions import Change, Letter, Notice
 from detente.pager.settings import EVERYBODY
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message needs to know besides the incident."""
+    """What a message needs to know besides the incident or the change."""
 
     name: str  # of this Détente: stands in the subject
-    title: str  # what people call the vendor or service
-    noticed_by: str
+    title: str  # what people call the vendor or service, or the change
+    noticed_by: str = ""
     needed_by: tuple[str, ...] = ()  # services that cannot work without it
     measures: tuple[str, ...] = ()  # what Détente does about it
-    room: str  # address of the incident's page
+    room: str  # address of its page
     take: str | None = None  # address of "I have it"
     paged: str = ""  # why this one is paged, if somebody is
+    joined: tuple[str, ...] = ()  # what else fell because of the same thing
+    own: str = ""  # what of theirs fell with it, if that is why they are told
+    own_reason: str = ""
+    touches: tuple[str, ...] = ()  # by the change
+    central: tuple[str, ...] = ()
+    falls: tuple[str, ...] = ()
+
+
+def content(letter: Letter | Notice, setting: Setting) -> Content:
+    """All that the message says."""
+    if isinstance(letter, Notice):
+        change = letter.change
+        more: list[Link] = [("More about it", change.link)] if change.link else []
+        return Content(
+            sentence=notice(letter, setting),
+            pairs=tuple(_of_change(letter, setting)),
+            links=(("Changes", setting.room), *more),
+        )
+    return Content(
+        sentence=sentence(letter, setting),
+        pairs=tuple(particulars(letter, setting)),
+        links=tuple(links(letter, setting)),
+    )
+
+
+def thread(letter: Letter | Notice, setting: Setting) -> Thread:
+    """One thread an incident and team, or a change and team."""
+    if isinstance(letter, Notice):
+        what, began, first = "change", letter.change.at, "planned"
+    else:
+        what, began, first = letter.what, letter.matter.opened_at, "opened"
+    return Thread(
+        about=letter.about,
+        began=began,
+        hearer=letter.team,
+        subject=mailing.one_line(f"[{setting.name}] {what}: {setting.title}"),
+        begins_with=first,
+    )
+
+
+def called(letter: Letter | Notice) -> str:
+    """What the mail is called in its thread: the same for the same message, however often it is made."""
+    numbers = {"taken": f"-{letter.tells}", "again": f"-{letter.step}"}
+    return letter.message + numbers.get(letter.message, "")
+
+
+# -- incidents -------------------------------------------------------------------------------------
 
 
 def sentence(letter: Letter, setting: Setting) -> str:
     """The whole message in one sentence."""
     matter = letter.matter
     match letter.message:
+        case "opened" if setting.own:
+            return f"{setting.own} is down with {setting.title}: {setting.own_reason}"
         case "opened":
             return f"{setting.title} is down: {matter.reason}"
         case "again":
             return f"Nobody has it yet: {setting.title} is down: {matter.reason}"
         case "taken":
             return f"{matter.held_by} has it: {setting.title} is down"
+        case "merged":
+            goes_on = f"{setting.title}: this goes on as incident {plain(matter.into)}"
+            return f"{goes_on}: {matter.note}" if matter.note else goes_on
         case "closed" if matter.note:
             return f"Closed after {lasting(matter.lasted)}: {setting.title}: {matter.note}"
         case "closed":
             return f"{setting.title} works again; it was down for {lasting(matter.lasted)}"
+        case other:
+            assert_never(other)
 
 
-def particulars(letter: Letter, setting: Setting) -> list[tuple[str, str]]:
+def particulars(letter: Letter, setting: Setting) -> list[Pair]:
     """What both sides want to know next, as pairs."""
     matter = letter.matter
-    pairs = [("Down since" if letter.message != "closed" else "Was down from", _at(matter.since))]
-    if letter.message == "closed":
-        pairs += [("to", _at(matter.ended or matter.closed_at or matter.since))]
+    over = letter.message == "closed"
+    pairs = [("Down since" if not over else "Was down from", _at(matter.since))]
+    if over or letter.message == "merged":
+        pairs += [("to", _at(matter.ended or matter.closed_at or matter.since))] if over else []
         pairs += [("Reason", matter.reason)]
-        if letter.first:
+        if letter.first and over:
             pairs += [
                 ("Note", "this is the first message about it: it was over before you were told")
             ]
     else:
-        pairs += [("Noticed by", setting.noticed_by)]
-        if setting.paged:
-            pairs += [("You are paged because", setting.paged)]
-        if letter.message == "taken":
-            pairs += [("Reason", matter.reason)]
-        if setting.needed_by:
-            pairs += [("Cannot work without it", ", ".join(setting.needed_by))]
-        pairs += [("Meanwhile", each) for each in setting.measures]
-    had = "Who has it" if letter.message != "closed" else "Who had it"
-    pairs += [(had, matter.held_by or ("nobody yet" if letter.message != "closed" else "nobody"))]
-    return pairs
+        pairs += _while_it_lasts(letter, setting)
+    had = "Who has it" if not over else "Who had it"
+    return [*pairs, (had, matter.held_by or ("nobody" if over else "nobody yet"))]
 
 
-def links(letter: Letter, setting: Setting) -> list[tuple[str, str]]:
-    """Where to go from here."""
-    take = setting.take if letter.message != "closed" else None
-    return [*([("I have it", take)] if take else []), ("The incident", setting.room)]
-
-
-def mail(
-    letter: Letter, setting: Setting, *, sender: str, to: Sequence[str], now: Instant
-) -> EmailMessage:
-    """The message as a mail in the incident's thread."""
-    host = _host(sender)
-    message = EmailMessage(policy=policy.SMTP)
-    message["From"] = sender
-    message["To"] = ", ".join(to)
-    thread = _one_line(f"[{setting.name}] incident {letter.matter.number}: {setting.title}")
-    message["Subject"] = thread if letter.first else f"Re: {thread}"
-    message["Date"] = format_datetime(moment(now))
-    message["Message-ID"] = message_id(letter, host)
-    if not letter.first:
-        message["In-Reply-To"] = message["References"] = _id(letter, "opened", host)
-    if letter.step:
-        message["Importance"] = "high"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no "I am on holiday" in answer
-    message["X-Auto-Response-Suppress"] = "All"
-    message["List-Id"] = f"<incidents.{host}>"
-    message.set_content(text(letter, setting))
-    message.add_alternative(page(letter, setting), subtype="html")
-    return message
-
-
-def message_id(letter: Letter, host: str) -> str:
-    """The same for the same message, however often it is made."""
-    numbers = {"taken": f"-{letter.tells}", "again": f"-{letter.step}"}
-    what = letter.message + numbers.get(letter.message, "")
-    return _id(letter, what, host)
-
-
-def _id(letter: Letter, what: str, host: str) -> str:
-    # The moment of opening keeps apart the incidents 12 of two ledgers.
-    stamp = f"{letter.matter.opened_at // 1_000_000:x}"
-    team = re.sub(r"[^A-Za-z0-9_-]+", "-", letter.team)
-    return f"<incident-{letter.matter.number}.{what}.{team}.{stamp}@{host}>"
-
-
-def text(letter: Letter, setting: Setting) -> str:
-    """The message as plain text."""
-    pairs = particulars(letter, setting)
-    lines = [f"{sentence(letter, setting)}.", ""]
-    lines += [f"{name}: {value}" for name, value in pairs]
-    for name, address in links(letter, setting):
-        lines += ["", f"{name}:", address]
-    return "\n".join([*lines, ""])
-
-
-def page(letter: Letter, setting: Setting) -> str:
-    """The same as simple HTML that reads in the dark and in the light."""
-    rows = "".join(
-        f'<tr><td style="padding:2px 16px 2px 0;opacity:.7;vertical-align:top">{html.escape(name)}</td>'
-        f'<td style="padding:2px 0">{html.escape(value)}</td></tr>'
-        for name, value in particulars(letter, setting)
-    )
-    buttons = "".join(
-        f'<a href="{html.escape(address)}" style="display:inline-block;margin:0 12px 8px 0;'
-        f'padding:10px 18px;border:1px solid currentColor;border-radius:6px;{_WEIGHT[index > 0]}">'
-        f"{html.escape(name)}</a>"
-        for index, (name, address) in enumerate(links(letter, setting))
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta name="color-scheme" content="light dark">'
-        '</head><body style="font-family:system-ui,sans-serif;font-size:16px;line-height:1.5">'
-        f'<p style="font-size:20px;margin:0 0 12px">{html.escape(sentence(letter, setting))}.</p>'
-        f'<table style="border-collapse:collapse;margin:0 0 16px">{rows}</table>'
-        f"<p>{buttons}</p></body></html>\n"
-    )
-
-
-_WEIGHT = {False: "font-weight:600", True: ""}
-
-
-def hook(letter: Letter, setting: Setting) -> dict[str, Any]:
-    """The message for a chat or a program. `text` is what Slack, Mattermost and their like show."""
+def _while_it_lasts(letter: Letter, setting: Setting) -> list[Pair]:
     matter = letter.matter
-    told = [f"{sentence(letter, setting)}."]
-    told += [f"{name}: {value}" for name, value in particulars(letter, setting)]
-    told += [f"{name}: {address}" for name, address in links(letter, setting)]
-    return {
-        "text": "\n".join(told),
+    pairs = [("Noticed by", setting.noticed_by)]
+    if setting.paged:
+        pairs += [("You are paged because", setting.paged)]
+    if letter.message == "taken" or setting.own:
+        pairs += [("Reason", matter.reason)]
+    if setting.joined:
+        pairs += [("Down with it", ", ".join(setting.joined))]
+    if setting.needed_by:
+        pairs += [("Cannot work without it", ", ".join(setting.needed_by))]
+    return pairs + [("Meanwhile", each) for each in setting.measures]
+
+
+def links(letter: Letter, setting: Setting) -> list[Link]:
+    """Where to go from here."""
+    take = setting.take if letter.matter.closed is None else None
+    room = f"Incident {plain(letter.matter.into)}" if letter.matter.into else "The incident"
+    return [*([("I have it", take)] if take else []), (room, setting.room)]
+
+
+def hook(letter: Letter | Notice, setting: Setting) -> dict[str, Any]:
+    """The message for a chat or a program. `text` is what Slack, Mattermost and their like show."""
+    again = f".{letter.step}" if letter.message == "again" else ""
+    said = {
+        "text": mailing.line(content(letter, setting)),
         "message": letter.message,
-        "id": f"{matter.about}.{letter.team}.{letter.tells}"
-        + (f".{letter.step}" if letter.message == "again" else ""),
+        "id": f"{letter.about}.{letter.team}.{letter.tells}{again}",
         "team": letter.team,
+        "title": setting.title,
+        "url": setting.room,
+    }
+    if isinstance(letter, Notice):
+        return {**said, **_change_for_programs(letter.change)}
+    matter = letter.matter
+    return {
+        **said,
         "paged": bool(letter.step),
         "incident": matter.about,
         "of": matter.of,
-        "title": setting.title,
         "reason": matter.reason,
         "cause": matter.cause,
         "since": iso(matter.since),
         "ended": iso(matter.ended) if matter.ended else None,
         "lasted_seconds": matter.lasted if matter.ended else None,
+        "into": matter.into or None,
+        "down_with_it": [each.of for each in matter.joined],
         "held_by": matter.held_by,
         "note": matter.note,
         "needed_by": list(setting.needed_by),
         "measures": list(setting.measures),
-        "url": setting.room,
-        "take_url": setting.take if letter.message != "closed" else None,
+        "take_url": setting.take if matter.closed is None else None,
     }
+
+
+# -- changes of central points ---------------------------------------------------------------------
+
+
+def notice(letter: Notice, setting: Setting) -> str:
+    """The whole message in one sentence."""
+    change = letter.change
+    if letter.message == "dropped":
+        why = f": {change.why}" if change.why else ""
+        return f"The change “{change.title}” is not made after all{why}"
+    central = " and ".join(setting.central)
+    points = "a central point" if len(setting.central) == 1 else "central points"
+    when = f"is planned for {_at(change.at)}" if letter.message == "planned" else "was made"
+    return f"A change of {central}, {points}, {when}: {change.title}"
+
+
+def _of_change(letter: Notice, setting: Setting) -> list[Pair]:
+    change = letter.change
+    if letter.message == "dropped":
+        return [("Was planned for", _at(change.at))]
+    pairs = [
+        ("When" if letter.message == "planned" else "Made", _at(change.at)),
+        ("Touches", ", ".join(setting.touches)),
+        ("If it does not come up again, these fall with it", ", ".join(setting.falls)),
+        ("They earn in an hour", " + ".join(map(str, change.an_hour))),
+        ("Said by", change.said_by),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _change_for_programs(change: Change) -> dict[str, Any]:
+    return {
+        "change": change.about,
+        "at": iso(change.at),
+        "touches": list(change.touches),
+        "central": list(change.central),
+        "falls": list(change.falls),
+        "why": change.why,
+    }
+
+
+# -- words -----------------------------------------------------------------------------------------
 
 
 def paged(letter: Letter) -> str:
@@ -200,16 +227,6 @@ def paged(letter: Letter) -> str:
 def _at(instant: Instant) -> str:
     here = moment(instant)
     return f"{here:%a} {here.day} {here:%b %Y, %H:%M:%S} UTC"
-
-
-def _host(sender: str) -> str:
-    """The part after the @: identifiers must be ours alone, and mail filters look at it."""
-    host = parseaddr(sender)[1].rpartition("@")[2]
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", host) or "detente.invalid"
-
-
-def _one_line(words: str) -> str:
-    return " ".join(words.split())
 
 
 def noticed_by(cause: str) -> str:

@@ -429,7 +429,7 @@ def review(release: Release, passed: Sequence[str], now: Instant, within: Second
     """What is looked at afterwards: emergencies, and whatever was let through."""
     if release.kind != "emergency" and not (release.through and passed):
         return []
-    past = f", past {'; '.join(passed)}" if passed else ""
+    past = f", although {'; '.join(passed)}" if passed else ""
     why = f"{excuse(release)}{past}" if release.through or release.kind == "emergency" else ""
     return [ReviewOpened(about=release.about, why=why, due=later(now, within))]
 

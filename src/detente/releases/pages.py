@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from detente.facts.releases import Looked, NotTold, Reading, StepBegan, short
+from detente.kernel import sequential
 from detente.kernel.clock import Instant, Seconds, instant, later, moment
 from detente.kernel.faces import Handle, Shown, Told, levers_of, panels_of, tell
 from detente.kernel.fact import Subject, Tone
 from detente.kernel.ledger import Query
+from detente.kernel.mailing import WAYS
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Ask, Asked, Endpoint, Page, Panel, Sign
 from detente.releases import queries
@@ -21,7 +23,7 @@ from detente.releases.decisions import ORDER, Release, State, Step
 from detente.releases.effects.hands import Hands
 from detente.releases.engine.feed import Entry, calendar
 from detente.releases.engine.freezes import Frozen
-from detente.releases.queries import evidence, night
+from detente.releases.queries import night
 from detente.releases.queries.night import Morning
 from detente.releases.settings import Command, Releases, Shipped
 
@@ -175,7 +177,9 @@ def overview(node: Node, _ask: Ask) -> Calendar:
         over=_briefs(node, queries.lately(node.rows)),
         freezes=_next_of_each(frozen, now),
         reviews=tuple(
-            msgspec.structs.replace(_brief(node, each), says=f"to be reviewed: {each.review}")
+            msgspec.structs.replace(
+                _brief(node, each), tone="warn", says=f"to be reviewed: {each.review}"
+            )
             for each in queries.unreviewed(node.rows)
         ),
         services=tuple(f"service:{name}" for name in settings.services),
@@ -283,7 +287,7 @@ def room(node: Node, ask: Ask) -> Room:
         at=now,
         stages=_stages(node, release, declared),
         readings=release.readings,
-        needed=evidence.needed(len(release.readings)),
+        needed=sequential.needed(len(release.readings)),
         watch_ends=_watch_ends(release, declared),
         program=program,
         tail=tail,
@@ -377,9 +381,6 @@ def _watch_ends(release: Release, declared: Shipped | None) -> Instant | None:
     return later(begins, declared.watch.lasts)
 
 
-_WAYS = {"mail": "by mail", "webhook": "in the chat"}
-
-
 def _informed(node: Node, release: Release) -> tuple[Informed, ...]:
     marks = {(each.team, each.channel): each for each in queries.marks(node.rows, release.about)}
     teams = tuple(
@@ -408,7 +409,7 @@ def _one_informed(
     if mark is not None and mark.attempts:
         tone, says = "warn", f"tried {mark.attempts}× in vain: {mark.reason}"
     title = node.title(f"team:{team}")
-    return Informed(team=title, channel=_WAYS[channel], tone=tone, says=says, at=at)
+    return Informed(team=title, channel=WAYS[channel], tone=tone, says=says, at=at)
 
 
 # -- the morning, panels, signs ----------------------------------------------------------------
@@ -477,7 +478,7 @@ def _late(node: Node, marks: Sequence[queries.Mark]) -> Sign:
     return Sign(
         tone="warn",
         about=f"team:{first.team}",
-        sentence=f"{team} could not be told {_WAYS[first.channel]} about {what}{more}: {first.reason}",
+        sentence=f"{team} could not be told {WAYS[first.channel]} about {what}{more}: {first.reason}",
         href="/releases",
     )
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, unknown
 from detente.kernel.config import Duration, Mistake
+from detente.kernel.mailing import unsent
 
 Keys = tuple[str | int, ...]
 
@@ -290,6 +291,8 @@ def _in_report(report: MorningReport | None, catalogue: Catalogue) -> Iterator[M
         return
     where = ("releases", "morning_report")
     yield from _unknown_in((*where, "to"), "team", report.to, catalogue.teams)
+    if catalogue.mail is None:
+        yield unsent(where, "the report is sent")
     for index, team in enumerate(report.to):
         if team in catalogue.teams and not catalogue.teams[team].mail:
             says = f"{team} has no mail address; give it one under teams, or leave it out"

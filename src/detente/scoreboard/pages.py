@@ -138,7 +138,7 @@ def board(node: Node, _ask: Ask) -> Board:
 def _parts(made: Score) -> list[Part]:
     deployed = made.delivered.deployments
     failed = sum(bool(each.failed) for each in deployed)
-    back = f", {failed} of them taken back" if failed else ""
+    back = f", {failed} of them failed" if failed else ""
     down = sum(each.seconds for each in made.lost)
     return [
         Part(
@@ -157,7 +157,9 @@ def _parts(made: Score) -> list[Part]:
             word="lost",
             tone="bad" if down or made.given_up else "good",
             worth=(*made.lost_in_all, *made.given_up),
-            says=f"journeys could not be made for {lasting(down)}" if down else "nothing was down",
+            says=f"journeys could not be made for {lasting(down)}"
+            if down
+            else "no journey was down",
         ),
         Part(
             word="owed",
@@ -193,7 +195,7 @@ def delivering(node: Node, _ask: Ask) -> Delivering:
             ),
             Metric(
                 name="Deployment frequency",
-                value=f"{made.a_week:.3g} a week",
+                value=_often(made.a_week),
                 means=f"{_many(len(made.deployments), 'deployment')} in {lasting(seconds_between(told.start, told.now))}",
             ),
             Metric(
@@ -217,6 +219,11 @@ def delivering(node: Node, _ask: Ask) -> Delivering:
         not_known=made.not_known,
         deployments=list(reversed(made.deployments)),
     )
+
+
+def _often(a_week: float) -> str:
+    """Whole ones where there are many: a first hour says little, and says it plainly."""
+    return f"{a_week:.2g} a week" if a_week < 10 else f"{a_week:,.0f} a week".replace(",", "\u202f")
 
 
 def _time(seconds: Seconds | None) -> str:

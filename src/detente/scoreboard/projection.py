@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from detente.facts.work import (
     CallCharged,
+    CallEdited,
+    CallHandedBack,
     CallLost,
     CallParked,
     CallRefunded,
@@ -31,6 +33,7 @@ create table scoreboard_sales(
 _ENDS = {
     CallSettled.name: "recovered",
     CallRefunded.name: "refunded",
+    CallHandedBack.name: "lost",  # sold again, it is another sale
     CallLost.name: "lost",
 }
 """What a person made of a parked call."""
@@ -43,6 +46,13 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
         rows.execute(
             "insert or ignore into scoreboard_parked values (?, ?, ?, ?)",
             (fact.about, recorded.at, money.minor if money else None, money and money.currency),
+        )
+        return
+    if isinstance(fact, CallEdited):
+        worth = (fact.money.minor, fact.money.currency) if fact.money else (None, None)
+        rows.execute(
+            "update scoreboard_parked set minor = ?, currency = ? where about = ?",
+            (*worth, fact.about),
         )
         return
     parked = rows.execute(
@@ -72,9 +82,11 @@ sales = Projection(
     _TABLES,
     (
         CallParked.name,
+        CallEdited.name,
         CallCharged.name,
         CallSettled.name,
         CallRefunded.name,
+        CallHandedBack.name,
         CallLost.name,
     ),
     _fold,

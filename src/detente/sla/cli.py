@@ -45,8 +45,13 @@ def card(answer: Card, see: Seeing) -> Iterator[RenderableType]:
         ("Attained", f"{made.attained_says} {answer.so_far}"),
         ("Allowed downtime", Text.assemble(_budget(made.used), f"  {left}{answer.budget}")),
     ]
+    if answer.without:
+        without = f"{answer.without.under_contract_says} under the contract without that"
+        rows.append(("Left out", f"{lasting(made.excluded)}; {without}"))
     if made.owed:
         rows.append(("Owed", str(made.owed)))
+    if answer.claim:
+        rows.append(("Claim", status(answer.claim.tone, answer.claim.says)))
     yield indented(labelled(rows))
 
 
@@ -78,9 +83,29 @@ def promise(answer: PromisePage, see: Seeing) -> Iterator[RenderableType]:
             down = f"more than {lasting(row.from_down)}"
             rows.add_row(row.below, down, row.owed, str(row.money or ""), mark)
         yield indented(rows)
+    if answer.left_out:
+        yield heading("Left out")
+        yield indented(_left_out(answer, see))
     if answer.facts:
         yield heading("The facts")
         yield from (told(each, see) for each in answer.facts)
+
+
+def _left_out(answer: PromisePage, see: Seeing) -> RenderableType:
+    rows = table(
+        "No.", "From", "To", "Down in it", "Why", "Now", right=["No."], whole=["From", "To"]
+    )
+    for each in answer.left_out:
+        now = f"counts again: {each.back}" if each.back else "left out"
+        down = lasting(each.down) if each.down else "none"
+        times = (see.clock(each.start), see.clock(each.end))
+        rows.add_row(str(each.number or ""), *times, down, f"{each.reason} ({each.by})", now)
+    return rows
+
+
+def _claim_draft(promise: str, *, period: str | None) -> None:
+    query = {"period": period} if period else {}
+    click.echo(caller().fetch(f"/sla/{promise}/claim.txt", query).decode(), nl=False)
 
 
 def _evidence(promise: str, *, period: str | None, out: Path | None) -> None:
@@ -114,6 +139,19 @@ sla.add_command(
         example="detente sla evidence cardpay-uptime\n"
         "detente sla evidence cardpay-uptime --period 2026-10 --out october.zip",
         callback=_evidence,
+    )
+)
+sla.add_command(
+    Command(
+        "claim-draft",
+        params=[
+            click.Argument(["promise"]),
+            click.Option(["--period"], help="Such as 2026-11; the running one by default."),
+            *common(),
+        ],
+        help="Print the claim for what a vendor owes, as a text to read over and send.",
+        example="detente sla claim-draft cardpay-uptime --period 2026-10",
+        callback=_claim_draft,
     )
 )
 sla.add_command(

@@ -1,18 +1,20 @@
-"""Writes down that a promise was broken, once a promise and period, when it can no longer be met;
-and sums the ledger up in signed checkpoints.
+"""Writes down that a promise was broken, once a promise and period, when it can no longer be met, and
+that it is kept again if it is with what people left out; and sums the ledger up in signed checkpoints.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 
-from detente.facts.sla import CheckpointSigned
+from detente.facts.sla import CheckpointSigned, Excluded, IncludedAgain
 from detente.facts.watch import CameBack, WentDown
-from detente.kernel.clock import later
+from detente.kernel.clock import Instant, later
+from detente.kernel.fact import Fact
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.sla import decisions, queries
-from detente.sla.engine.calendar import period_at
+from detente.sla.engine.calendar import Period, period_at
 from detente.sla.engine.log import Log
 from detente.sla.settings import Promise, Sla
 
@@ -23,30 +25,59 @@ _JUST_ENDED = 3600.0
 
 
 async def look(node: Node) -> None:
-    """Record every promise that is broken by now and was not recorded yet."""
-    for name, promise in node.settings(Sla).promises.items():
-        await _look_at(node, name, promise)
-
-
-async def _look_at(node: Node, name: str, promise: Promise) -> None:
+    """Record every promise that is broken by now, or kept again, and was not recorded yet."""
     now = node.clock.now()
-    moments = (later(now, -_JUST_ENDED), now)
-    for period in dict.fromkeys(period_at(at, promise.period, promise.timezone) for at in moments):
-        standing = queries.reckon(node, name, promise, period, proven=True).standing
-        facts = decisions.broken(name, promise, standing)
-        if facts and queries.told_broken(node, name, period.name) is None:
-            await node.record(*facts, by="detente:sla", key=f"sla:{name}:{period.name}")
+    for name, promise in node.settings(Sla).promises.items():
+        await _look_at(node, name, promise, (later(now, -_JUST_ENDED), now))
+
+
+async def look_at_the_past(node: Node) -> None:
+    """The same for every period of which something was left out."""
+    for name, promise in node.settings(Sla).promises.items():
+        done = queries.dealings_of(node, name)
+        moments = [at for each in done.exclusions for at in (each.start, each.end - 1)]
+        await _look_at(node, name, promise, moments)
+
+
+async def _look_at(node: Node, name: str, promise: Promise, moments: Iterable[Instant]) -> None:
+    now = node.clock.now()
+    periods = [period_at(at, promise.period, promise.timezone) for at in moments if at <= now]
+    for period in dict.fromkeys(periods):
+        facts, key = _verdict(node, name, promise, period)
+        if facts:
+            await node.record(*facts, by="detente:sla", key=key)
+
+
+def _verdict(node: Node, name: str, promise: Promise, period: Period) -> tuple[Sequence[Fact], str]:
+    """What is new about it, and a name under which it is written once, whoever sees it first."""
+    found = queries.reckon(node, name, promise, period, proven=True)
+    key = f"sla:{name}:{period.name}"
+    if (told := found.done.broken.get(period.name)) is not None:
+        without = found.without or found.standing
+        return decisions.restored(name, promise, found.standing, without), f"{key}:{told}"
+    if (kept := found.done.restored.get(period.name)) is not None:
+        key = f"{key}:{kept}"
+    return decisions.broken(name, promise, found.standing), key
 
 
 async def _keep_count(node: Node) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_after_outages(node))
         group.create_task(_every_minute(node))
+        group.create_task(_after_exclusions(node))
 
 
 async def _after_outages(node: Node) -> None:
     async for _ in node.follow((WentDown.name, CameBack.name), after=node.ledger.head()):
         await look(node)
+
+
+async def _after_exclusions(node: Node) -> None:
+    """People leave out what is long over. What they did while the node was off is seen at its start."""
+    head = node.ledger.head()
+    await look_at_the_past(node)
+    async for _ in node.follow((Excluded.name, IncludedAgain.name), after=head):
+        await look_at_the_past(node)
 
 
 async def _every_minute(node: Node) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from detente.facts.node import Started, Stopped
-from detente.facts.sla import CheckpointSigned, PromiseBroken
+from detente.facts.sla import (
+    CheckpointSigned,
+    Claimed,
+    ClaimSettled,
+    Excluded,
+    IncludedAgain,
+    PromiseBroken,
+    PromiseRestored,
+    VendorTold,
+)
 from detente.facts.watch import SheetFiled
 from detente.kernel import spans
-from detente.kernel.clock import NS, Instant
+from detente.kernel.clock import NS, Instant, lasting
 from detente.kernel.fact import Recorded
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
@@ -19,8 +29,10 @@ from detente.kernel.spans import Span
 from detente.kernel.views import Rows
 from detente.sla import decisions
 from detente.sla.decisions import Account, Evidence, Standing
+from detente.sla.decisions.claims import Claim, Dealings, Ticket, claim, dealings, tickets
 from detente.sla.engine.bundle import About, packed
 from detente.sla.engine.calendar import Period, period_at, period_named
+from detente.sla.engine.deadlines import windows
 from detente.sla.engine.log import Log, leaf_of
 from detente.sla.engine.moments import Moments, both, union, without
 from detente.sla.engine.note import Signer
@@ -43,6 +55,15 @@ class Reckoning(msgspec.Struct, frozen=True, kw_only=True):
     runs: int = 0
     made_of: Account
     standing: Standing
+    without: Standing | None = None
+    """How it would stand with nothing left out; None if nothing was."""
+    done: Dealings
+    """What people did about it."""
+
+    @property
+    def began(self) -> Instant:
+        """When the first outage that counts began."""
+        return self.made_of.outages[0][0] if self.made_of.outages else self.standing.period.start
 
 
 def promise_named(node: Node, name: str) -> Promise:
@@ -85,12 +106,14 @@ def reckon(
         evidence(node.rows, check, period.start, until, now, proven=proven)
         for check in (*declared, *former)
     ]
-    made_of = decisions.account(
+    whole = decisions.account(
         decisions.in_turn(seen, len(declared), (period.start, until)) if former else seen,
         (period.start, until),
         down_when=promise.down_when,
         minimum=round(promise.minimum_outage * NS),
     )
+    done = dealings_of(node, name)
+    made_of = _leave_out(promise, whole, done, period.start, until)
     standing = decisions.stand(promise, period, until, made_of)
     failed, runs = outside_outages(node.rows, (*declared, *former), period.start, until)
     return Reckoning(
@@ -102,7 +125,70 @@ def reckon(
         former=former,
         made_of=made_of,
         standing=standing,
+        without=decisions.stand(promise, period, until, whole) if made_of.excluded else None,
+        done=done,
     )
+
+
+def _leave_out(
+    promise: Promise, whole: Account, done: Dealings, start: Instant, end: Instant
+) -> Account:
+    excludes = promise.excludes
+    at_most = None if excludes is None or excludes.at_most is None else round(excludes.at_most * NS)
+    planned = windows(excludes, start, end, promise.timezone)
+    return decisions.leave_out(whole, done.left_out, planned, at_most)
+
+
+def dealings_of(node: Node, name: str) -> Dealings:
+    """What people did about the promise, and what was written down about it."""
+    return dealings(node.ledger.read(Query(names=("sla.*",), subjects=(f"promise:{name}",))))
+
+
+def claims(node: Node, name: str) -> list[Claim]:
+    """What is owed, claimed or settled for the running period, the one before, and every other that
+    was broken or claimed; the oldest first."""
+    found = [claim_of(node, each) for each in _worth_a_claim(node, name)]
+    return [each for each in found if each is not None]
+
+
+def claim_of(node: Node, found: Reckoning) -> Claim | None:
+    """The claim for a period that was reckoned."""
+    return claim(found.promise, found.standing, found.began, found.done, node.clock.now())
+
+
+def _worth_a_claim(node: Node, name: str) -> list[Reckoning]:
+    promise, now = promise_named(node, name), node.clock.now()
+    if not promise.credits:
+        return []
+    done = dealings_of(node, name)
+    running = period_at(now, promise.period, promise.timezone)
+    before = period_at(running.start - 1, promise.period, promise.timezone)
+    named = {*done.broken, *(each.period for each in done.claims)}
+    periods = {before, running, *(_periods(named, promise))}
+    return [
+        reckon(node, name, promise, each)
+        for each in sorted(periods, key=lambda one: one.start)
+        if each.start <= now
+    ]
+
+
+def _periods(names: Iterable[str], promise: Promise) -> Iterator[Period]:
+    """Those of these that are periods of the contract as it is now."""
+    for name in names:
+        with suppress(ValueError):
+            yield period_named(name, promise.period, promise.timezone)
+
+
+def untold(node: Node, name: str) -> list[Ticket]:
+    """Outages of the running period and the one before that the vendor has not heard of from us."""
+    promise, now = promise_named(node, name), node.clock.now()
+    if promise.claim is None or promise.claim.ticket_within is None:
+        return []
+    running = period_at(now, promise.period, promise.timezone)
+    before = period_at(running.start - 1, promise.period, promise.timezone)
+    reckoned = [reckon(node, name, promise, each) for each in (before, running)]
+    outages = union(stretch for each in reckoned for stretch in each.made_of.outages)
+    return tickets(promise, outages, reckoned[0].done, now)
 
 
 def checks_of(node: Node, promise: Promise) -> tuple[str, ...]:
@@ -202,15 +288,6 @@ def outages(node: Node, found: Reckoning) -> list[Outage]:
     ]
 
 
-def told_broken(node: Node, name: str, period: str) -> Recorded | None:
-    """The fact that the promise was broken in that period, once it is one."""
-    asked = Query(names=(PromiseBroken.name,), subjects=(f"promise:{name}",))
-    for recorded in node.ledger.read(asked, backwards=True):
-        if isinstance(recorded.fact, PromiseBroken) and recorded.fact.period == period:
-            return recorded
-    return None
-
-
 # Evidence
 
 
@@ -250,6 +327,9 @@ def bundle(node: Node, found: Reckoning, name: str) -> bytes:
     for index, recorded in enumerate(node.ledger.read(until=made.position)):
         if isinstance(recorded.fact, CheckpointSigned):
             notes[recorded.fact.size] = recorded.fact.note
+        if recorded.about == f"promise:{found.name}" and is_dealt_with(recorded, period):
+            chosen.append((index, leaf_of(recorded)))
+            continue
         if not period.start <= recorded.at <= last:
             continue
         if recorded.name in _TELLING or recorded.about in subjects:
@@ -280,9 +360,25 @@ def bundle(node: Node, found: Reckoning, name: str) -> bytes:
     )
 
 
+def is_dealt_with(recorded: Recorded, period: Period) -> bool:
+    """What was left out of the period or claimed for it matters whenever that was done."""
+    match recorded.fact:
+        case Excluded() | IncludedAgain() as fact:
+            return fact.start < period.end and fact.end > period.start
+        case Claimed() | ClaimSettled() | PromiseBroken() | PromiseRestored():
+            return recorded.fact.period == period.name
+        case VendorTold():
+            return period.start <= recorded.at < period.end
+        case _:
+            return False
+
+
 def _in_words(node: Node, found: Reckoning) -> str:
     made, vendor = found.standing, node.catalogue.title(f"vendor:{found.promise.vendor}")
     owed = f"; owed: {made.owed}" if made.owed else ""
+    if found.without:
+        with_all = found.without.under_contract_says
+        owed += f"; {lasting(made.excluded)} left out, {with_all} under the contract without that"
     return (
         f"{vendor} promised {made.target} ({found.name}, {made.period.name}). Measured by"
         f" {', '.join(found.checks) or 'nothing'}: {made.attained_says}{owed}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from detente.kernel.slice import Slice
 from detente.sla import pages
 from detente.sla.effects import EFFECTS
+from detente.sla.levers import LEVERS
 from detente.sla.projection import seen
 from detente.sla.settings import Sla, mistakes
 
@@ -17,6 +18,7 @@ card = Slice(
     signs=pages.signs,
     pages=pages.PAGES,
     panels=pages.PANELS,
+    levers=LEVERS,
     endpoints=pages.ENDPOINTS,
     effects=EFFECTS,
 )

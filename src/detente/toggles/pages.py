@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from detente.facts.toggles import FlippedBack, GuardPassed, Set, SwitchedOn
-from detente.kernel import spans
+from detente.kernel import sequential, spans
 from detente.kernel.clock import Instant, Seconds, later, moment, seconds_between
 from detente.kernel.faces import Handle, Told, levers_of, tell
 from detente.kernel.fact import Fact, Subject, Tone, kind, plain
@@ -292,7 +292,7 @@ def _last_guard(node: Node, toggle: Declared) -> Watch | None:
     if guard is None or flip is None:
         return None
     watched = queries.watched(node, toggle, guard, flip)
-    needed = guarding.threshold(len(watched))
+    needed = sequential.needed(len(watched))
     ends = guarding.ends(flip, guard.for_)
     look, state = _outcome(node, flip, guard)
     return Watch(
@@ -462,7 +462,14 @@ def dead_panel(node: Node, _about: Subject) -> Dead | None:
     return Dead(toggles=dead) if dead else None
 
 
-_GUARDED = (SwitchedOn.name, Set.name, "watch.sheet_filed", "acceptance.ran", "work.call_parked")
+_GUARDED = (
+    SwitchedOn.name,
+    Set.name,
+    "watch.sheet_filed",
+    "acceptance.ran",
+    "acceptance.suite_ran",
+    "work.call_parked",
+)
 
 PAGES = (
     Page(

@@ -1,14 +1,9 @@
-"""How does each toggle stand, what is due, who asked for it, and what failed around it?
-
-What was tried lately (checks by their sheets, calls and tests by the moment) is kept for two days: a
-guard needs what was so before a switch as well as what came after it.
-"""
+"""How does each toggle stand, what is due, who asked for it, and what do programs tell of it?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from detente.facts.acceptance import Ran
 from detente.facts.sla import PromiseBroken
 from detente.facts.toggles import (
     Counted,
@@ -24,14 +19,11 @@ from detente.facts.toggles import (
     SwitchedOn,
     Usage,
 )
-from detente.facts.watch import SheetFiled
-from detente.facts.work import CallCharged, CallParked, CallRefused
-from detente.kernel.clock import NS, Instant
+from detente.kernel.clock import NS
 from detente.kernel.fact import Recorded, Subject
 from detente.kernel.views import Projection, Rows
 
 KEPT = 48 * 3600 * NS
-_MOMENT = 5 * NS  # calls are counted by so much time
 _DAY = 86_400 * NS
 
 _TABLES = """
@@ -53,11 +45,6 @@ create index toggles_flip_release on toggles_flip(release) where release <> '';
 create table toggles_step(
   position integer primary key, about text not null, at integer not null, put_to text not null,
   why text not null, release text not null, declared integer not null, by text not null);
-create table toggles_try(
-  source text not null, at integer not null, until integer not null,
-  failed integer not null, passed integer not null,
-  primary key (source, at)) without rowid;
-create index toggles_try_at on toggles_try(at);
 create table toggles_outcome(
   about text not null, at integer not null, until integer not null, position integer not null,
   variant text not null, worked integer not null, failed integer not null,
@@ -90,8 +77,11 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
             _fold_schedule(rows, recorded)
         case Counted() as fact:
             _fold_counts(rows, recorded, fact)
+        case PromiseBroken() as fact:
+            broken = "insert or ignore into toggles_broken values (?, ?, ?)"
+            rows.execute(broken, (fact.about, recorded.at, fact.says()))
         case _:
-            _fold_tries(rows, recorded)
+            pass
 
 
 def _fold_definition(rows: Rows, recorded: Recorded) -> None:
@@ -236,52 +226,11 @@ insert into toggles_usage values (?, ?, ?, ?) on conflict do update set asked = 
 """
 
 
-def _fold_tries(rows: Rows, recorded: Recorded) -> None:
-    at = recorded.at
-    match recorded.fact:
-        case SheetFiled() as fact:
-            for name, tally in fact.tallies.items():
-                span = (fact.since, fact.until)
-                _tried(rows, f"check:{name}", span, tally.failed, tally.ok)
-            rows.execute("delete from toggles_try where at < ?", (at - KEPT,))
-        case Ran() as fact if fact.place == "production" and fact.outcome != "skipped":
-            failed = int(fact.outcome == "failed")
-            _tried(rows, fact.about, (at, at), failed, 1 - failed)
-        case CallCharged() as fact if fact.attempt == 1:
-            _tried(rows, f"route:{fact.route}", _moment(at), 0, 1)
-        case CallRefused() as fact:
-            _tried(rows, f"route:{fact.route}", _moment(at), 0, 1)
-        case CallParked() as fact:
-            _tried(rows, f"route:{fact.route}", _moment(at), 1, 0)
-        case PromiseBroken() as fact:
-            broken = "insert or ignore into toggles_broken values (?, ?, ?)"
-            rows.execute(broken, (fact.about, at, fact.says()))
-        case _:
-            pass
-
-
-def _moment(at: Instant) -> tuple[Instant, Instant]:
-    return at // _MOMENT * _MOMENT, (at // _MOMENT + 1) * _MOMENT
-
-
-def _tried(
-    rows: Rows, source: Subject, span: tuple[Instant, Instant], failed: int, passed: int
-) -> None:
-    if failed or passed:
-        rows.execute(_TRIED, (source, *span, failed, passed))
-
-
-_TRIED = """
-insert into toggles_try values (?, ?, ?, ?, ?) on conflict do update set
-  failed = failed + excluded.failed, passed = passed + excluded.passed
-"""
-
 SWITCHES = tuple(fact.name for fact in (SwitchedOn, SwitchedOff, Set, Reset, FlippedBack, Retired))
 """Whatever changes how a toggle stands."""
 
 _HEARS = (
     *SWITCHES, Defined.name, GuardPassed.name, Scheduled.name, ScheduleDropped.name, Counted.name,
-    SheetFiled.name, Ran.name, CallCharged.name, CallRefused.name, CallParked.name,
     PromiseBroken.name,
 )  # fmt: skip
 

@@ -8,16 +8,17 @@ from typing import Any
 
 import msgspec
 
-from detente.kernel import spans
+from detente.kernel import spans, tries
 from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.fact import Subject, plain
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import NotFound
+from detente.kernel.tries import Tries
 from detente.kernel.views import Rows
 from detente.toggles.decisions import guarding
 from detente.toggles.decisions.definition import Declared, declared
-from detente.toggles.decisions.guarding import Broken, Flip, Sides, Tries, Watched
+from detente.toggles.decisions.guarding import Broken, Flip, Sides, Watched
 from detente.toggles.decisions.standing import AS_DECLARED, Standing, laid_over
 from detente.toggles.engine.ruleset import PINNED, Ruleset
 from detente.toggles.settings import Guard, Toggles
@@ -293,24 +294,9 @@ _DOWN = {"check": "outage", "test": "test failing", "route": "breaker"}
 def _by_rate(rows: Rows, eye: Subject, flip: Flip, until: Instant) -> Watched:
     noun = eye.partition(":")[0]
     down = spans.overlapping(rows, flip.at, flip.at + 1, kind=_DOWN[noun], about=(eye,))
-    before = _summed(rows, eye, later(flip.at, -BEFORE), flip.at)
-    since = _tries(rows, eye, flip.at, until)
+    before = tries.total(rows, eye, later(flip.at, -BEFORE), flip.at)
+    since = tries.between(rows, eye, flip.at, until)
     return guarding.by_rate(eye, before, since, was_down=bool(down))
-
-
-def _tries(rows: Rows, source: Subject, start: Instant, end: Instant) -> list[Tries]:
-    """What lies wholly between: what straddles a switch says nothing about it."""
-    asked = """select at, failed, passed from toggles_try
-      where source = ? and at >= ? and until <= ? order by at"""
-    return [Tries(*row) for row in rows.execute(asked, (source, start, end))]
-
-
-def _summed(rows: Rows, source: Subject, start: Instant, end: Instant) -> list[Tries]:
-    """The same in one: of the day before only the sums matter."""
-    asked = """select ?2, total(failed), total(passed) from toggles_try
-      where source = ?1 and at >= ?2 and until <= ?3"""
-    given = (source, start, end)
-    return [Tries(at, int(bad), int(good)) for at, bad, good in rows.execute(asked, given)]
 
 
 def _outcomes(rows: Rows, toggle: Declared, flip: Flip, until: Instant) -> Watched:
@@ -322,8 +308,8 @@ def _outcomes(rows: Rows, toggle: Declared, flip: Flip, until: Instant) -> Watch
     before = _sides(rows, toggle.about, new, later(flip.at, -BEFORE), flip.at)
     return guarding.by_rate(
         toggle.about,
-        [Tries(e.at, e.new_failed + e.old_failed, e.new_worked + e.old_worked) for e in before],
-        [Tries(each.at, each.new_failed, each.new_worked) for each in since],
+        sum((each.both for each in before), Tries()),
+        [Tries(each.new_failed, each.new_worked, at=each.at) for each in since],
     )
 
 

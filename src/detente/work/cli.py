@@ -46,6 +46,7 @@ _TONES: dict[State, Tone] = {
     "refused": "plain",
     "settled": "good",
     "refunded": "plain",
+    "handed back": "warn",
     "lost": "bad",
 }
 
@@ -178,7 +179,7 @@ def call(answer: CallPage, see: Seeing) -> Iterator[RenderableType]:
 
 def _about(it: Call, see: Seeing) -> Iterator[tuple[str, str | Text]]:
     yield "For", f"{it.vendor} by route {it.route}: {it.method} {it.path}"
-    yield "Key", it.key
+    yield "Key", f"{it.new_key} (edited; the caller's is {it.key})" if it.new_key else it.key
     yield "Taken", see.when(it.taken_at)
     if it.reason:
         yield "Why", it.reason + (" (the vendor may have it already)" if it.unknown else "")

@@ -1,8 +1,8 @@
 """Did the vendor do it, and what becomes of the call?
 
 Each call we took is written down before the vendor hears of it, and ends in exactly one state:
-charged, settled by hand, refunded, lost, or refused while the caller was still there. Until then it
-is parked (or held for a person). Only what is safe to repeat is ever repeated by the machine.
+charged, settled by hand, refunded, handed back, lost, or refused while the caller was still there. Until
+then it is parked (or held for a person). Only what is safe to repeat is ever repeated by the machine.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 from detente.facts.work import (
     BreakerClosed,
     CallCharged,
+    CallEdited,
     CallHeld,
     CallParked,
     CallRefused,
@@ -29,11 +30,14 @@ from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact, plain
 from detente.kernel.money import Money, money
 from detente.kernel.spans import Span
-from detente.work.engine import failing
+from detente.work.engine import editing, failing
 from detente.work.engine.letter import Said
+from detente.work.engine.travel import Request
 from detente.work.settings import MoneyIn, Replay
 
-State = Literal["taken", "parked", "held", "charged", "refused", "settled", "refunded", "lost"]
+State = Literal[
+    "taken", "parked", "held", "charged", "refused", "settled", "refunded", "handed back", "lost"
+]
 WAITING: tuple[State, ...] = ("parked", "held")
 
 
@@ -58,13 +62,20 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     parked_at: Instant | None = None
     next_at: Instant | None = None  # not before then; None: when a person says so
     changed_at: Instant
-    request: int  # position of the fact that carries the request
+    request: int  # position of the fact that carries the request as it is sent
     answer: int | None = None  # position of the fact that carries the vendor's answer
     status: int | None = None
     note: str = ""
     size: int = 0  # bytes of its request
     asks: bool = False  # a machine holds it: people must decide
     asked_at: Instant | None = None  # when they were asked by mail
+    new_key: str = ""  # since it was edited, where the vendor may remember the caller's
+    heard: bool = False  # the vendor may have seen that key
+
+    @property
+    def sent_key(self) -> str:
+        """The idempotency key that the vendor sees; `key` is the caller's."""
+        return self.new_key or self.key
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +98,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return failing.KEPT_BACK
         if self.status is not None:
             return f"HTTP {self.status}"
-        return "no answer" if self.unknown else "no connection"
+        return "no answer" if self.unknown else failing.NOT_REACHED
 
     @property
     def accepted(self) -> bool:
@@ -246,6 +257,35 @@ def recover(call: Call, *, repeatable: bool) -> list[Fact]:
     return park(call, reason, unknown=True, repeatable=repeatable)
 
 
+def edit(
+    call: Call,
+    request: Request,
+    pointer: str,
+    said: str,
+    *,
+    where: MoneyIn | None,
+    new_key: str,
+    looked: bool,
+    reason: str,
+) -> tuple[CallEdited, Request]:
+    """One value in a waiting call is another. Raises CannotEdit.
+
+    A vendor that may have seen the key knows it with the former body: it would answer for that one, or
+    refuse. So the call goes out under `new_key` then (empty where the vendor is shown no keys).
+    """
+    after = editing.edited(request, pointer, said)
+    was, now = worth(request.body, where), worth(after.body, where)
+    if was is not None and now is None:
+        raise editing.CannotEdit("value: the request would no longer say what the sale is worth.")
+    may_remember = call.unknown or call.heard
+    fact = CallEdited(
+        about=call.about, route=call.route, pointer=pointer, before=editing.sha256(request),
+        after=editing.sha256(after), reason=reason, money=call.money if was == now else now,
+        key=new_key if may_remember else "", looked=call.unknown and looked,
+    )  # fmt: skip
+    return fact, after
+
+
 def worth(body: bytes, where: MoneyIn | None) -> Money | None:
     """What a call is worth; None if it does not say so in the way that was declared."""
     if where is None:
@@ -274,8 +314,7 @@ def said(body: bytes, pointer: str) -> str | None:
 
 def _pointed(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) points at. KeyError, IndexError or TypeError if at nothing."""
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in editing.steps(pointer):
         counted = isinstance(document, list) and name.isdecimal()  # nothing counts from the end
         document = document[int(name) if counted else name]
     return document

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from detente.facts.work import (
+    CallCharged,
+    CallEdited,
+    CallHandedBack,
     CallHeld,
     CallLost,
     CallRefunded,
     CallReleased,
     CallSettled,
     DrillBegan,
+    ReplayFailed,
     RoutePaused,
     RouteResumed,
 )
@@ -22,12 +27,14 @@ from detente.kernel import spans
 from detente.kernel.clock import Instant, lasting, later
 from detente.kernel.fact import Fact, Subject, plain
 from detente.kernel.node import Node
-from detente.kernel.slice import Lever, NotFound, Pull, Refused
+from detente.kernel.slice import Decided, Lever, NotFound, Pull, Refused
 from detente.work import decisions, queries
 from detente.work.decisions import Call
 from detente.work.effects import Desk
 from detente.work.effects.drills import ending
-from detente.work.settings import Work
+from detente.work.engine.editing import CannotEdit
+from detente.work.engine.travel import Request
+from detente.work.settings import Route, Work
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -45,6 +52,29 @@ class Settle(msgspec.Struct, frozen=True):
 
     note: Annotated[str, Meta(description="how it was done instead")]
     reference: Annotated[str, Meta(description="a number by which others find it")] = ""
+
+
+_LOOKED = "only where the vendor may have it already: you looked in their book and it is not there"
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """Which value is wrong, and what it should be."""
+
+    pointer: Annotated[str, Meta(description="where it stands, such as /token or /card/holder")]
+    value: Annotated[
+        str, Meta(max_length=20_000, description="what should stand there; it is not shown again")
+    ]
+    reason: Annotated[str, Meta(description="the other side reads it too")]
+    looked: Annotated[bool, Meta(description=f"{_LOOKED}; it then goes out under a new key")] = (
+        False
+    )
+
+
+class HandBack(msgspec.Struct, frozen=True):
+    """Why whoever sold it has to see to it."""
+
+    note: Annotated[str, Meta(description="why; whoever sold it is told so")]
+    looked: Annotated[bool, Meta(description=_LOOKED)] = False
 
 
 class Refund(msgspec.Struct, frozen=True):
@@ -103,12 +133,64 @@ def _hold(node: Node, pull: Pull) -> list[Fact]:
 
 def _retry(node: Node, pull: Pull) -> list[Fact]:
     call = _waiting_call(node, pull)
-    if call.route not in node.settings(Work).routes:
+    _route_of(node, call)
+    return [CallReleased(about=call.about, route=call.route)]
+
+
+def _route_of(node: Node, call: Call) -> Route:
+    route = node.settings(Work).routes.get(call.route)
+    if route is None:
         raise Refused(
             f"The route {call.route} is no longer declared, so nobody would send it. Declare it"
             " again, or settle the call by hand."
         )
-    return [CallReleased(about=call.about, route=call.route)]
+    return route
+
+
+def _edit(node: Node, pull: Pull) -> Sequence[Fact]:
+    form: Edit = pull.form
+    reason = _needed(form.reason, "why it is edited")
+    call = _waiting_call(node, pull)
+    route = _route_of(node, call)
+    _is_not_there(call, looked=form.looked)
+    try:
+        fact, request = decisions.edit(
+            call, _request(node, call), form.pointer, form.value, where=route.money,
+            new_key=_new_key(node) if route.idempotency else "", looked=form.looked, reason=reason,
+        )  # fmt: skip
+    except CannotEdit as why:
+        raise Refused(str(why)) from None
+    packed = msgspec.msgpack.encode(request)
+    return Decided([msgspec.structs.replace(fact, size=len(packed))], attach={0: packed})
+
+
+def _is_not_there(call: Call, *, looked: bool) -> None:
+    """What the vendor may have done is neither changed nor sold again before somebody looked."""
+    if call.unknown and not looked:
+        raise Refused(
+            "The vendor may have this call already. Look in their book: if it is there, settle it; if it"
+            " is not, say so here (looked)."
+        )
+
+
+def _request(node: Node, call: Call) -> Request:
+    kept = node.ledger.attachment(call.request)
+    if kept is None:
+        raise Refused("Its request is not there any more: settle it by hand or give it up.")
+    return msgspec.msgpack.decode(kept, type=Request)
+
+
+def _new_key(node: Node) -> str:
+    return str(uuid.UUID(int=node.chance.getrandbits(128), version=4))
+
+
+def _hand_back(node: Node, pull: Pull) -> list[Fact]:
+    form: HandBack = pull.form
+    note = _needed(form.note, "why it is handed back")
+    call = _waiting_call(node, pull)
+    _is_not_there(call, looked=form.looked)
+    looked = call.unknown and form.looked
+    return [CallHandedBack(about=call.about, route=call.route, note=note, looked=looked)]
 
 
 def _settle(node: Node, pull: Pull) -> list[Fact]:
@@ -205,6 +287,12 @@ def _paused(node: Node, about: Subject) -> bool:
     return spans.is_open(node.rows, "pause", about)
 
 
+_STALE = tuple(
+    fact.name
+    for fact in (CallEdited, CallCharged, CallSettled, CallHandedBack, CallLost, ReplayFailed)
+)
+"""What an edit or a sale that was handed back must not be written behind."""
+
 LEVERS = (
     Lever(
         name="work.retry",
@@ -224,6 +312,19 @@ LEVERS = (
         form=Hold,
     ),
     Lever(
+        name="work.edit",
+        label="Edit",
+        explains=(
+            "Changes one value in what is sent. It stays where it is: held until somebody retries it,"
+            " or parked and sent in its turn."
+        ),
+        kinds=("call",),
+        decide=_edit,
+        offered=_in_state(*decisions.WAITING),
+        form=Edit,
+        unless=_STALE,
+    ),
+    Lever(
         name="work.settle",
         label="Settle by hand",
         explains="Says that it was done in another way. It is never sent again.",
@@ -241,6 +342,20 @@ LEVERS = (
         decide=_refund,
         offered=_in_state("charged", "settled"),
         form=Refund,
+    ),
+    Lever(
+        name="work.hand_back",
+        label="Hand back",
+        explains=(
+            "Gives the sale back to whoever sold it: it is never sent, and who asks again under its key"
+            " is told so."
+        ),
+        kinds=("call",),
+        decide=_hand_back,
+        offered=_in_state(*decisions.WAITING),
+        form=HandBack,
+        tone="warn",
+        unless=_STALE,
     ),
     Lever(
         name="work.give_up",

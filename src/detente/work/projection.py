@@ -5,6 +5,8 @@ from __future__ import annotations
 from detente.facts.work import (
     AskedPeople,
     CallCharged,
+    CallEdited,
+    CallHandedBack,
     CallHeld,
     CallLost,
     CallParked,
@@ -30,9 +32,11 @@ create table work_call(
   attempts integer not null default 0, taken_at integer not null, parked_at integer,
   next_at integer, changed_at integer not null, request integer not null, answer integer,
   status integer, note text not null default '', size integer not null default 0,
-  asks integer not null default 0, asked_at integer
+  asks integer not null default 0, asked_at integer, new_key text not null default '',
+  heard integer not null default 0
 ) without rowid;
 create unique index work_call_key on work_call(route, key);
+create index work_call_new_key on work_call(route, new_key) where new_key <> '';
 create index work_call_waiting on work_call(route, state, next_at);
 create index work_call_changed on work_call(changed_at, about);
 create index work_call_state on work_call(state, changed_at);
@@ -55,7 +59,9 @@ create trigger work_call_taken after insert on work_call begin
   on conflict do update set calls = calls + 1, minor = minor + excluded.minor,
     bytes = bytes + excluded.bytes;
 end;
-create trigger work_call_moved after update of state on work_call when old.state <> new.state begin
+create trigger work_call_moved after update of state, minor, currency, size on work_call
+when (old.state, old.minor, old.currency, old.size)
+  is not (new.state, new.minor, new.currency, new.size) begin
   update work_sum set calls = calls - 1, minor = minor - coalesce(old.minor, 0),
     bytes = bytes - old.size
   where vendor = old.vendor and route = old.route and state = old.state
@@ -116,6 +122,10 @@ def _fold(rows: Rows, recorded: Recorded) -> None:
             )
         case CallReleased():
             _move(rows, recorded, "parked", next_at=recorded.at)
+        case CallEdited() as fact:
+            _edit(rows, recorded, fact)
+        case CallHandedBack() as fact:
+            _move(rows, recorded, "handed back", note=fact.note)
         case CallSettled() as fact:
             _move(rows, recorded, "settled", note=f"{fact.note} {fact.reference}".strip())
         case CallRefunded() as fact:
@@ -141,6 +151,20 @@ def _asking(recorded: Recorded) -> dict[str, object]:
     return {"asks": 1, "asked_at": None} if by_machine else {"asks": 0}
 
 
+_EDITED = """
+update work_call set request = ?2, minor = ?3, currency = ?4, size = ?5, changed_at = ?6, unknown = 0,
+  heard = iif(?7 = '' and not ?8, heard, 0), new_key = iif(?7 = '', new_key, ?7),
+  reason = iif(?8, ?9, reason)
+where about = ?1 and state in ('parked', 'held')
+"""
+
+
+def _edit(rows: Rows, recorded: Recorded, fact: CallEdited) -> None:
+    worth = (fact.money.minor, fact.money.currency) if fact.money else (None, None)
+    sent = (fact.size, recorded.at, fact.key, fact.looked, fact.says())
+    rows.execute(_EDITED, (fact.about, recorded.position, *worth, *sent))
+
+
 def _count_failure(rows: Rows, recorded: Recorded) -> None:
     """What broke, in the group of everything that broke in the same way."""
     match recorded.fact:
@@ -154,6 +178,8 @@ def _count_failure(rows: Rows, recorded: Recorded) -> None:
     vendor = next(iter(rows.execute(_WHOSE, (recorded.about,))), ("",))[0]
     if not vendor or kind in (failing.KEPT_BACK, failing.DRILL):
         return
+    if kind != failing.NOT_REACHED:
+        rows.execute("update work_call set heard = 1 where about = ?", (recorded.about,))
     group = failing.identity(vendor, fact.route, kind, reason, shape)
     at = recorded.at
     rows.execute(
@@ -187,7 +213,8 @@ def _move(rows: Rows, recorded: Recorded, state: str, **columns: object) -> None
 
 _HEARS = (
     CallTaken, CallCharged, CallRefused, CallParked, ReplayFailed, CallHeld, CallReleased,
-    CallSentAgain, CallSettled, CallRefunded, CallLost, AskedPeople, MailAnswered,
+    CallSentAgain, CallEdited, CallSettled, CallRefunded, CallHandedBack, CallLost, AskedPeople,
+    MailAnswered,
 )  # fmt: skip
 
-calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=5)
+calls = Projection("work", _TABLES, tuple(fact.name for fact in _HEARS), _fold, version=6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from email.utils import parseaddr
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from msgspec import Meta
 
 from detente.kernel.catalogue import Catalogue, unknown
 from detente.kernel.config import Address, Duration, Mistake, Percent, Secret, Url
+from detente.kernel.mailing import MOVED, unsent
 from detente.kernel.money import money
 from detente.kernel.network import OF_ONE_CONNECTION, is_loopback
 
@@ -163,10 +163,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class QueueMail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tells people by mail that a call did not run, and takes their answers."""
 
-    server: Annotated[Address, Meta(description="your mail provider: smtp.example.com:587")]
-    sender: Annotated[str, Meta(description="for example Détente <queue@example.com>")] = (
-        msgspec.field(name="from")
+    moved: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("server", "from", "user", "password", "tls"), MOVED
     )
+
     to: Annotated[
         tuple[str, ...], Meta(description="teams whose addresses are asked, and may answer")
     ]
@@ -192,12 +192,6 @@ class QueueMail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     at_most: Annotated[
         int, Meta(ge=1, description="more calls than this at once are told in one mail together")
     ] = 10
-    user: Annotated[str | None, Meta(description="who signs on at the mail server")] = None
-    password: Annotated[Secret | None, Meta(description="where it is found, by reference")] = None
-    tls: Annotated[
-        Literal["none", "starttls", "implicit"],
-        Meta(description="starttls: encrypt after connecting; implicit: encrypted from the start"),
-    ] = "starttls"
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -325,18 +319,11 @@ def _in_mail(mail: QueueMail, catalogue: Catalogue) -> Iterator[Mistake]:
             " `trust_network: true` if only your mail server can reach it"
         )
         yield Mistake((*here, "listen"), says)
-    if (mail.user is None) != (mail.password is None):
-        there, missing = ("user", "password") if mail.password is None else ("password", "user")
-        yield Mistake((*here, there), f"a {there} without a {missing} is of no use")
-    if mail.password is not None and mail.tls == "none" and not is_loopback(mail.server.host):
-        says = "without encryption everybody on the way could read the password; say starttls"
-        yield Mistake((*here, "tls"), says)
+    if catalogue.mail is None:
+        yield unsent(here, "people are asked")
 
 
 def _answerable(mail: QueueMail, here: tuple[str, ...]) -> Iterator[Mistake]:
-    if "@" not in parseaddr(mail.sender)[1]:
-        says = f"{mail.sender} holds no mail address; write Détente <queue@example.com>"
-        yield Mistake((*here, "from"), says)
     local, _, host = mail.address.rpartition("@")
     if not _LOCAL.fullmatch(local) or not _HOST.fullmatch(host):
         says = f"{mail.address} is not a mail address such as queue@example.com"

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from email import policy
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
 
 import msgspec
 
-from detente.kernel.clock import Instant, lasting, moment, seconds_between
+from detente.kernel.clock import Instant, lasting, seconds_between
 from detente.kernel.fact import plain
+from detente.kernel.mailing import Mail, begun
 from detente.work.decisions import Call
 from detente.work.engine.letter import Letter
 
@@ -33,7 +32,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # of this Détente
     vendor: str
-    sender: str
+    mail: Mail
     page: str  # address of the call's page
     now: Instant
 
@@ -43,14 +42,10 @@ def thread_id(call: Call, host: str) -> str:
     return f"<work.{plain(call.about)}.{_short(f'{call.changed_at}')}@{host}>"
 
 
-def host_of(sender: str) -> str:
-    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"
-
-
 def asking(call: Call, setting: Setting, *, to: str, reply_to: str) -> EmailMessage:
     """The mail that says that the call did not run, and what may be answered."""
-    message = _mail(setting, to, _subject(call, setting), generated="auto-generated")
-    thread = thread_id(call, host_of(setting.sender))
+    message = begun(setting.mail.sender, [to], _subject(call, setting), setting.now)
+    thread = thread_id(call, setting.mail.host)
     message["Message-ID"] = f"{thread[:-1].replace('@', '.' + _short(to) + '@')}>"
     message["References"] = thread
     message["Reply-To"] = reply_to
@@ -71,9 +66,9 @@ def together(calls: Sequence[Call], setting: Setting, *, to: str) -> EmailMessag
     """One mail for many calls: too many to ask about each."""
     count = len(calls)
     subject = f"[{setting.name}] {count} calls did not run and wait for a person"
-    message = _mail(setting, to, subject, generated="auto-generated")
+    message = begun(setting.mail.sender, [to], subject, setting.now)
     names = _short(*(each.about for each in calls), to)
-    message["Message-ID"] = f"<work.together.{names}@{host_of(setting.sender)}>"
+    message["Message-ID"] = f"<work.together.{names}@{setting.mail.host}>"
     reasons: dict[str, int] = {}
     for each in calls:
         reasons[each.reason] = reasons.get(each.reason, 0) + 1
@@ -116,23 +111,14 @@ def _words(*, held: bool = False) -> str:
 
 def _answer(letter: Letter, setting: Setting, text: str, about: str) -> EmailMessage:
     subject = letter.subject if letter.subject[:3].lower() == "re:" else f"Re: {letter.subject}"
-    message = _mail(setting, letter.sender, subject, generated="auto-replied")
+    message = begun(
+        setting.mail.sender, [letter.sender], subject[:200], setting.now, generated="auto-replied"
+    )
     name = _short(letter.message_id, about, text)
-    message["Message-ID"] = f"<work.answer.{name}@{host_of(setting.sender)}>"
+    message["Message-ID"] = f"<work.answer.{name}@{setting.mail.host}>"
     if letter.message_id.isascii() and " " not in letter.message_id:
         message["In-Reply-To"] = message["References"] = f"<{letter.message_id[:200]}>"
     message.set_content(text)
-    return message
-
-
-def _mail(setting: Setting, to: str, subject: str, *, generated: str) -> EmailMessage:
-    message = EmailMessage(policy=policy.SMTP)
-    message["From"] = setting.sender
-    message["To"] = to
-    message["Subject"] = _one_line(subject)[:200]
-    message["Date"] = format_datetime(moment(setting.now))
-    message["Auto-Submitted"] = generated  # RFC 3834: no "I am on holiday" in answer
-    message["X-Auto-Response-Suppress"] = "All"
     return message
 
 
@@ -148,10 +134,6 @@ def _why(call: Call) -> str:
     said = "may have done it" in call.reason
     doubt = ". The vendor may have done it already." if call.unknown and not said else "."
     return call.reason.rstrip(".") + doubt
-
-
-def _one_line(said: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in said).split())
 
 
 def _short(*said: str) -> str:

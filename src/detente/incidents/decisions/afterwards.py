@@ -180,8 +180,9 @@ def _fulfils(closes_on: Subject, fact: Fact) -> str:
         case "check", watch.SheetFiled(tallies=tallies) if name in tallies:
             ran = tallies[name].ok + tallies[name].failed
             return f"the check {name} has run {ran} times" if ran > 1 else _ran_once(name, ran)
-        case "test", acceptance.Ran(about=about, outcome="passed", place=place):
-            return f"the test passed in {place}" if about == closes_on else ""
+        case "test", acceptance.Ran() | acceptance.SuiteRan() as ran:
+            passed = ran.outcomes().get(closes_on) == "passed"
+            return f"the test passed in {ran.place}" if passed else ""
         case "toggle", toggles.Defined(about=about):
             return f"the toggle {name} is there" if about == closes_on else ""
         case "drill", work.DrillEnded(aborted=False) as drill:

@@ -442,8 +442,7 @@ _PAGER = """\
 teams:
   dev: {mail: [dev@example.com]}
   ops: {mail: [ops@example.com]}
-pager:
-  mail: {server: "smtp.example.com:587", from: Détente <detente@example.com>}
+mail: {server: "smtp.example.com:587", from: Détente <detente@example.com>}
 """
 _TOGGLES = """\
 teams:

@@ -15,7 +15,7 @@ from detente.kernel.money import Money
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
 
-State = Literal["parked", "held", "charged", "settled", "refunded", "lost"]
+State = Literal["parked", "held", "charged", "settled", "refunded", "handed back", "lost"]
 
 
 BECAME: dict[State, str] = {
@@ -24,6 +24,7 @@ BECAME: dict[State, str] = {
     "charged": "passed on since, and accepted",
     "settled": "settled by hand",
     "refunded": "refunded",
+    "handed back": "handed back to whoever sold it",
     "lost": "given up",
 }
 

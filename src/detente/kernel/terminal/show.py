@@ -338,9 +338,9 @@ def told(fact: Any, see: Seeing, *, clock: bool = True) -> Table:
 
 
 def titled(title: str, about: Subject) -> str:
-    """What people call it; with its kind where only its name is known. The node speaks for itself."""
+    """What people call it; with its kind where only its name is known. The node is Détente."""
     if kind(about) == "node":
-        return ""
+        return "Détente"
     return called(about) if title in (plain(about), "") else title
 
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from detente.kernel.fact import Fact, Subject, kind
 from detente.kernel.forms import BadForm, fill
 from detente.kernel.ledger import Condition, Conflict, Query
-from detente.kernel.slice import Lever, NotFound, Pull, Refused
+from detente.kernel.slice import Decided, Lever, NotFound, Pull, Refused
 
 if TYPE_CHECKING:
     from detente.kernel.node import Node
@@ -93,7 +93,10 @@ class Pulling:
         if not facts:
             return Outcome(about, self._node.ledger.head(), ())
         try:
-            receipt = await self._node.record(*facts, by=by, key=key, condition=condition)
+            attach = facts.attach if isinstance(facts, Decided) else None
+            receipt = await self._node.record(
+                *facts, by=by, key=key, condition=condition, attach=attach
+            )
         except Conflict:
             raise Refused(
                 f"Somebody was quicker: {self._node.title(about)} changed while this was being"

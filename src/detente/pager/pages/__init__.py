@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 import msgspec
 
+from detente.facts.pager import SAID
 from detente.kernel.clock import Instant
 from detente.kernel.faces import Told, tell
-from detente.kernel.fact import Subject, Tone
+from detente.kernel.fact import Subject, Tone, plain
 from detente.kernel.ledger import Query
+from detente.kernel.mailing import WAYS, Channel, masked
 from detente.kernel.node import Node
 from detente.kernel.slice import Ask, Page, Panel, Sign
 from detente.pager import queries
-from detente.pager.decisions import Channel, Letter, Mark, Matter, masked
+from detente.pager.decisions import Letter, Mark, Matter, Notice
 from detente.pager.pages.rota import Burden, RotaView, Rung, burdens, gap_signs, rota_view, steps
 from detente.pager.settings import Pager
 
 _TOLD_LATELY = 20
-WAYS: dict[Channel, str] = {"mail": "by mail", "webhook": "in the chat"}
 
 
 class Ear(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +42,11 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
     """A message that could not be handed over yet."""
 
     about: Subject
-    number: str
+    what: str  # "incident 12"
+    href: str
     team: str
     channel: Channel
-    message: str
+    message: str  # "that it began"
     attempts: int
     next_at: Instant
     reason: str
@@ -74,6 +74,7 @@ class TakePage(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     since: Instant
     over: bool
+    into: str  # the number of the incident in which it goes on, if it does
     held_by: str | None
     held_at: Instant | None
     team: str
@@ -104,7 +105,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def overview(node: Node, _ask: Ask) -> Overview:
-    mail = node.settings(Pager).mail
+    mail = node.mail
     subjects = [f"vendor:{name}" for name in node.catalogue.vendors]
     subjects += [f"service:{name}" for name in node.catalogue.services]
     hearers = tuple(_hearers(node, about) for about in subjects)
@@ -132,6 +133,7 @@ def take_page(node: Node, ask: Ask) -> TakePage:
         reason=matter.reason,
         since=matter.since,
         over=matter.closed is not None,
+        into=plain(matter.into),
         held_by=matter.held_by,
         held_at=matter.held_at,
         team=queries.called(node, team),
@@ -144,7 +146,7 @@ def heard_panel(node: Node, about: Subject) -> Heard | None:
     if matter is None:
         return None
     marks = {(each.team, each.channel): each for each in queries.marks(node.rows, about)}
-    ways = queries.ways(node, matter.of)
+    ways = queries.ways(node, *matter.subjects)
     known = dict.fromkeys((*ways, *marks))
     return Heard(
         held_by=matter.held_by,
@@ -163,7 +165,7 @@ def signs(node: Node) -> list[Sign]:
                 tone="warn",
                 about=late.about,
                 sentence=f"{queries.called(node, late.team)} could not be told"
-                f" {WAYS[late.channel]} about incident {late.number}: {late.reason}",
+                f" {WAYS[late.channel]} about {late.what}: {late.reason}",
                 href="/pager",
             )
             for late in _late(node)
@@ -197,7 +199,7 @@ def _hearers(node: Node, about: Subject) -> Hearers:
 
 def _ear(node: Node, team: str, channel: Channel) -> Ear:
     entry = node.catalogue.teams[team]
-    chat = (urlsplit(entry.webhook or "").hostname or "",)
+    chat = (entry.webhook.host if entry.webhook is not None else "",)
     to = tuple(map(masked, entry.mail)) if channel == "mail" else chat
     return Ear(team=team, title=node.title(f"team:{team}"), channel=channel, to=to)
 
@@ -207,18 +209,20 @@ def _late(node: Node) -> list[Owed]:
     return [_owed(each, _reason(node, each)) for each in letters]
 
 
-def _reason(node: Node, letter: Letter) -> str:
-    marks = queries.marks(node.rows, letter.matter.about)
+def _reason(node: Node, letter: Letter | Notice) -> str:
+    marks = queries.marks(node.rows, letter.about)
     return next((each.reason for each in marks if (each.team, each.channel) == letter.way), "")
 
 
-def _owed(letter: Letter, reason: str) -> Owed:
+def _owed(letter: Letter | Notice, reason: str) -> Owed:
+    is_change = isinstance(letter, Notice)
     return Owed(
-        about=letter.matter.about,
-        number=letter.matter.number,
+        about=letter.about,
+        what=letter.what,
+        href="/dependencies/changes" if is_change else f"/incidents/{plain(letter.about)}",
         team=letter.team,
         channel=letter.channel,
-        message=letter.message,
+        message=SAID[letter.message],
         attempts=letter.attempt - 1,
         next_at=letter.not_before,
         reason=reason,
@@ -249,8 +253,7 @@ def _line(node: Node, matter: Matter, team: str, channel: Channel, mark: Mark | 
 def _last(mark: Mark) -> str:
     if mark.message == "again" or (mark.step and mark.message == "opened"):
         return f"paged, step {mark.step}"
-    said = {"opened": "that it began", "taken": "who has it", "closed": "that it is over"}
-    return f"told {said.get(mark.message, mark.message)}"
+    return f"told {SAID.get(mark.message, mark.message)}"
 
 
 _HEARS = ("pager.*", "incidents.opened", "incidents.closed")

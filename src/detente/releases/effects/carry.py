@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import textwrap
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from detente.facts.releases import (
     BackAsked,
@@ -29,6 +31,7 @@ from detente.kernel import masking
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact, Subject
 from detente.kernel.node import Node
+from detente.kernel.sequential import needed
 from detente.kernel.slice import Refused
 from detente.releases import decisions, queries
 from detente.releases.decisions import Blame, Inquired, Next, Release, Step
@@ -44,6 +47,7 @@ _BY = "detente:releases"
 _STIRS = (RunAsked.name, WentOn.name, BackAsked.name)
 _LOOKS = 60  # about so many times the watch looks
 _SOONEST, _LATEST = 0.5, 15.0  # seconds between two looks
+_NAMED = 48  # letters of a command in a sentence; the page keeps the whole of it
 
 
 class Carrier:
@@ -222,7 +226,7 @@ class Carrier:
             if readings != said:
                 await self._record(Looked(about=release.about, readings=readings))
                 said = readings
-            blame = decisions.blamed(weighed, evidence.needed(len(weighed)))
+            blame = decisions.blamed(weighed, needed(len(weighed)))
             if blame is not None:
                 on = queries.toggles_on(node, queries.one(node.rows, release.about) or release)
                 if not on or not await self._switch_back(release, on, blame):
@@ -416,7 +420,10 @@ def _in_short(command: Command, ended: Ended) -> str:
     """The program, and the last line it printed: test runners sum up there."""
     lines = [each.strip() for each in ended.words.splitlines() if each.strip()]
     last = f": {masking.text(lines[-1])[:120]}" if lines else ""
-    return f"{' '.join(command.run)}{last}"
+    program, *rest = command.run
+    said = " ".join((Path(program).name, *rest))
+    named = textwrap.shorten(said, _NAMED, placeholder=" …", break_on_hyphens=False)
+    return f"{named}{last}"
 
 
 async def carry_on(node: Node) -> None:

@@ -2,84 +2,93 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from detente.facts.releases import Told
+from detente.kernel import mailing
 from detente.kernel.clock import Instant, Seconds, seconds_between
+from detente.kernel.fact import Fact
+from detente.kernel.mailing import Section
 from detente.kernel.node import Node
+from detente.kernel.postman import Postman
 from detente.releases import queries, wording
 from detente.releases.effects import tell
 from detente.releases.queries import night
 from detente.releases.queries.night import Line, Morning
 from detente.releases.settings import MorningReport, Releases
-from detente.releases.wording import Section
+from detente.releases.wording import MorningLetter
 
 _TOO_LATE: Seconds = 6 * 3_600.0  # in the afternoon nobody wants the morning's report
-_LONGEST_WAIT: Seconds = 3_600.0
 
 
 async def go_round(node: Node) -> None:
     """Every morning, for ever."""
     report = node.settings(Releases).morning_report
     assert report is not None, "without it this effect is not wanted"
-    while True:
-        now = node.clock.now()
-        day, at = night.due(node, report, now)
-        again = night.next_due(node, report, now)
-        if seconds_between(at, now) < _TOO_LATE and node.began() < at:
-            again = min(again, await _write(node, report, day, at) or again)
-        wait = seconds_between(node.clock.now(), again)
-        await asyncio.sleep(min(max(wait, 0.01), _LONGEST_WAIT))
+    postman = Postman(
+        node,
+        by="detente:releases",
+        hears=(Told.name,),
+        owed=lambda: _owed(node, report),
+        tell=lambda letter: _send(node, report, letter),
+        next_at=lambda: night.next_due(node, report, node.clock.now()),
+    )
+    await postman.go_round()
 
 
-async def _write(node: Node, report: MorningReport, day: str, at: Instant) -> Instant | None:
-    """To each team that does not have it yet; answers with when to try again, if somebody must wait."""
-    about = f"morning:{day}"
-    marks = {each.team: each for each in queries.marks(node.rows, about)}
-    late = [team for team in report.to if team not in marks or not marks[team].told]
-    if not late:
-        return None
-    zone = node.settings(Releases).zone_of(report)
-    since = night.since_when(node, report, at)
-    morning = night.morning(node, day=day, zone=zone, since=since, until=at)
-    waits: list[Instant] = []
-    for team in late:
-        mark = marks.get(team)
-        if mark is not None and mark.next_at is not None and mark.next_at > node.clock.now():
-            waits.append(mark.next_at)
-        elif (again := await _send(node, morning, team, mark.attempts if mark else 0)) is not None:
-            waits.append(again)
-    return min(waits, default=None)
+def _owed(node: Node, report: MorningReport) -> list[MorningLetter]:
+    """To each team that does not have this morning's yet."""
+    now = node.clock.now()
+    day, at = night.due(node, report, now)
+    if seconds_between(at, now) >= _TOO_LATE or node.began() >= at:
+        return []
+    marks = {each.team: each for each in queries.marks(node.rows, f"morning:{day}")}
+    return [_letter(team, marks.get(team), day, at) for team in report.to if not _has(marks, team)]
 
 
-async def _send(node: Node, morning: Morning, team: str, attempts: int) -> Instant | None:
-    """Answers with when to try again, if it could not be handed over."""
-    about, mail = f"morning:{morning.day}", queries.mail_settings(node)
-    to = node.catalogue.teams[team].mail
+def _has(marks: dict[str, queries.Mark], team: str) -> bool:
+    return team in marks and bool(marks[team].told)
+
+
+def _letter(team: str, mark: queries.Mark | None, day: str, at: Instant) -> MorningLetter:
+    attempts, next_at = (mark.attempts, mark.next_at) if mark is not None else (0, None)
+    return MorningLetter(day=day, at=at, team=team, attempt=attempts + 1, not_before=next_at or 0)
+
+
+async def _send(node: Node, report: MorningReport, letter: MorningLetter) -> list[Fact]:
+    about, mail = f"morning:{letter.day}", node.mail
+    assert mail is not None, "a morning report without it is a mistake in detente.yaml"
+    to = node.catalogue.teams[letter.team].mail
     try:
-        message = wording.morning_mail(
-            name=node.name,
-            day=morning.day,
-            headline=morning.headline,
-            sections=sections(morning),
-            link=f"{node.address.rstrip('/')}/releases/morning",
-            sender=mail.sender,
-            to=to,
-            team=team,
-            now=node.clock.now(),
+        content, thread = _written(node, report, letter)
+        message = mailing.composed(
+            content, mail, thread, thread.begins_with, to=to, now=node.clock.now(), first=True
         )
-        accepted = await tell.post(node, mail, message, to)
+        handed = await mailing.hand_over(node.network, mail, message, to)
     except Exception as error:  # noqa: BLE001 - whatever it was, somebody did not get it: a fact
-        reason = str(error) or type(error).__name__
-        fact = tell.not_told(node, about, team, "mail", reason, attempts + 1)
-        await tell.note(node, fact)
-        return fact.next_at
+        return [tell.not_told(node, about, letter.team, "mail", error, letter.attempt)]
     message_id = str(message["Message-ID"])
     told = Told(
-        about=about, team=f"team:{team}", message="morning", to=accepted, message_id=message_id
+        about=about,
+        team=f"team:{letter.team}",
+        message="morning",
+        to=handed.to,
+        message_id=message_id,
     )
-    await tell.note(node, told)
-    return None
+    return [told]
+
+
+def _written(
+    node: Node, report: MorningReport, letter: MorningLetter
+) -> tuple[mailing.Content, mailing.Thread]:
+    zone, at = node.settings(Releases).zone_of(report), letter.at
+    since = night.since_when(node, report, at)
+    morning = night.morning(node, day=letter.day, zone=zone, since=since, until=at)
+    return wording.morning(
+        letter,
+        name=node.name,
+        headline=morning.headline,
+        sections=sections(morning),
+        link=f"{node.address}/releases/morning",
+    )
 
 
 def sections(morning: Morning) -> list[Section]:

@@ -11,26 +11,16 @@ import math
 
 import msgspec
 
+from detente.kernel import sequential
 from detente.kernel.fact import Subject
-from detente.kernel.sequential import ALPHA, Evidence, rate
+from detente.kernel.sequential import Evidence, needed, rate
+from detente.kernel.tries import Tries
 
 _FLOOR = 0.01
-"""Nothing is taken to fail less often than this: one failure alone blames nobody."""
+"""Nothing is taken to fail less often than this: no watch lasts long enough to see less."""
 _ASSUMED = 0.05
-"""What is taken as known where too little was seen before."""
-_FEW = 20
+"""What never failed is taken to fail this often at most, even where little was seen."""
 _WORSE = 5.0
-_MOST = 0.5
-
-
-class Tally(msgspec.Struct, frozen=True):
-    """So many failed, of so many."""
-
-    failed: int = 0
-    of: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(self.failed + other.failed, self.of + other.of)
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +28,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     about: Subject
     what: str
-    before: Tally = Tally()
-    since: Tally = Tally()
+    before: Tries = Tries()
+    since: Tries = Tries()
 
 
 class Weighed(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,28 +42,22 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     enough: int
 
 
-def known_rate(before: Tally) -> float:
+def known_rate(before: Tries) -> float:
     """The share that failed before, with room above it."""
-    if before.of < _FEW:
-        return max(
-            _ASSUMED, min(_MOST, (before.failed + 1) / (before.of + 2)) if before.failed else 0
-        )
-    share = before.failed / before.of
-    room = 2 * math.sqrt(max(share * (1 - share), 1 / before.of) / before.of)
-    return min(_MOST, max(_FLOOR, share + room))
+    known = sequential.known_rate(before.failed, before.of)
+    return max(_FLOOR, known if before.failed else min(_ASSUMED, known))
 
 
-def weigh(source: Source, *, sources: int, alpha: float = ALPHA) -> Weighed:
-    """The bet on one of so many sources, each with its part of α."""
-    known, part = known_rate(source.before), alpha / max(1, sources)
-    failed, of = source.since.failed, source.since.of
-    evidence = rate(Evidence(), failed=failed, passed=of - failed, known=known)
+def weigh(source: Source, *, sources: int) -> Weighed:
+    """The bet on one of so many sources."""
+    known, since = known_rate(source.before), source.since
+    evidence = rate(Evidence(), failed=since.failed, passed=since.passed, known=known)
     return Weighed(
         source=source,
         known=known,
         e_value=min(evidence.e_value, 1e12),
-        blames=evidence.blames(part),
-        enough=enough(known, part),
+        blames=evidence.e_value >= needed(sources),
+        enough=enough(known, 1 / needed(sources)),
     )
 
 

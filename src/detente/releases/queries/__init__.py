@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from detente.facts.dependencies import ChangeDropped, ChangePlanned, ChangeRecorded
 from detente.facts.incidents import Opened
@@ -214,17 +214,12 @@ def must_know(node: Node, touches: Sequence[Subject]) -> tuple[str, ...]:
     return tuple(teams) or tuple(catalogue.teams)
 
 
-def mail_settings(node: Node) -> Any:
-    """How mail leaves this node: what stands under `pager: mail:`; None if nothing does."""
-    return getattr(node.declared.get("pager"), "mail", None)
-
-
 def ways(node: Node, teams: Sequence[str]) -> list[tuple[str, Channel]]:
     """How each of these teams can be told."""
     found: list[tuple[str, Channel]] = []
     for name in teams:
         team = node.catalogue.teams.get(name)
-        if team is not None and team.mail and mail_settings(node) is not None:
+        if team is not None and team.mail and node.mail is not None:
             found.append((name, "mail"))
         if team is not None and team.webhook:
             found.append((name, "webhook"))

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from detente.facts.acceptance import Ran
-from detente.facts.watch import SheetFiled, WentDown
+from detente.facts.watch import WentDown
 from detente.facts.work import CallCharged, CallParked, CallRefused
-from detente.kernel import spans
-from detente.kernel.clock import NS, Instant, Seconds, later
+from detente.kernel import spans, tries
+from detente.kernel.clock import NS, Instant, later
 from detente.kernel.fact import Subject
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
-from detente.kernel.sequential import ALPHA
-from detente.releases.engine.evidence import Source, Tally, Weighed, weigh
+from detente.kernel.tries import Tries
+from detente.releases.engine.evidence import Source, Weighed, weigh
 from detente.releases.settings import Watched
 
-_LOOK_BACK: Seconds = 14 * 86_400.0
-_MOST_BEFORE = 4_000  # facts of the time before that are counted: enough to know a rate
-
-
-def needed(sources: int) -> float:
-    """What an e-value must reach when so many things are watched."""
-    return max(1, sources) / ALPHA
+_CALLS = (CallCharged.name, CallRefused.name, CallParked.name)
+_FAR = 1_000  # calls back, one to this vendor is found or nothing is known of it
 
 
 def weighed(node: Node, watched: Watched, service: Subject, since: Instant) -> list[Weighed]:
@@ -35,97 +29,63 @@ def weighed(node: Node, watched: Watched, service: Subject, since: Instant) -> l
     return [weigh(each, sources=len(sources)) for each in sources]
 
 
+def _before(node: Node, source: Subject, since: Instant) -> Tries:
+    return tries.total(node.rows, source, later(since, -tries.KEPT), since)
+
+
+def _since(node: Node, source: Subject, since: Instant) -> Tries:
+    return tries.total(node.rows, source, since)
+
+
 def _of_check(node: Node, name: str, since: Instant) -> Source:
     about = f"check:{name}"
-    before = after = Tally()
-    last: SheetFiled | None = None
-    for recorded in node.ledger.read(Query(names=(SheetFiled.name,)), backwards=True):
-        sheet = recorded.fact
-        if not isinstance(sheet, SheetFiled) or sheet.until < later(since, -_LOOK_BACK):
-            break
-        tally = sheet.tallies.get(name)
-        if tally is None:
-            continue
-        counted = Tally(tally.failed, tally.ok + tally.failed)
-        if sheet.since >= since:
-            after += counted
-        elif sheet.until <= since:
-            before += counted
-        last = last or sheet
-        if before.of >= _MOST_BEFORE:
-            break
     return Source(
         about=about,
         what="runs failed",
-        before=before,
-        since=after + _unfiled(node, name, since, last),
+        before=_before(node, about, since),
+        since=_since(node, about, since) + _unfiled(node, about, since),
     )
 
 
-def _unfiled(node: Node, name: str, since: Instant, last: SheetFiled | None) -> Tally:
+def _unfiled(node: Node, about: Subject, since: Instant) -> Tries:
     """A fall that no sheet tells of yet: its failures, and what passed between the sheet and them."""
-    filed = max(since, last.until) if last is not None else since
-    about = (f"check:{name}",)
-    fell = node.ledger.read(Query(names=(WentDown.name,), subjects=about), backwards=True, limit=1)
-    for recorded in fell:
+    last, until = tries.newest(node.rows, about) or (Tries(at=since), since)
+    filed = max(since, until)
+    asked = Query(names=(WentDown.name,), subjects=(about,))
+    for recorded in node.ledger.read(asked, backwards=True, limit=1):
         fact = recorded.fact
         if isinstance(fact, WentDown) and fact.since >= filed:
-            passed = int((fact.since - filed) / NS * _runs_a_second(name, last))
-            return Tally(fact.failures, fact.failures + passed)
-    return Tally()
-
-
-def _runs_a_second(name: str, last: SheetFiled | None) -> float:
-    if last is None or last.until <= last.since:
-        return 0.0
-    return last.tallies[name].expected * NS / (last.until - last.since)
+            a_second = last.of * NS / max(1, until - last.at)
+            return Tries(fact.failures, int((fact.since - filed) / NS * a_second))
+    return Tries()
 
 
 def _of_suite(node: Node, name: str, service: Subject, since: Instant) -> Source:
-    before = after = Tally()
-    counted = 0
-    for recorded in node.ledger.read(Query(names=(Ran.name,)), backwards=True):
-        fact = recorded.fact
-        if recorded.at < later(since, -_LOOK_BACK) or counted >= _MOST_BEFORE:
-            break
-        if not isinstance(fact, Ran) or fact.place != "production" or fact.outcome == "skipped":
-            continue
-        if getattr(fact, "suite", "") not in (name, "") or (
-            not getattr(fact, "suite", "") and fact.of != service
-        ):
-            continue
-        counted += 1
-        once = Tally(int(fact.outcome == "failed"), 1)
-        if recorded.at >= since:
-            after += once
-        else:
-            before += once
+    """What ran under its name, and what ran for the service under no name."""
+    both = (f"suite:{name}", service)
     return Source(
-        about=f"suite:{name}", what="tests failed in production", before=before, since=after
+        about=both[0],
+        what="tests failed in production",
+        before=sum((_before(node, each, since) for each in both), Tries()),
+        since=sum((_since(node, each, since) for each in both), Tries()),
     )
 
 
 def _of_route(node: Node, name: str, since: Instant) -> Iterator[Source]:
     """Calls that the vendor refused, and calls that it did not take: a release can break either."""
-    refused, parked = [Tally(), Tally()], [Tally(), Tally()]
-    excused = _vendor_is_down(node, name, since)
-    counted = 0
-    names = (CallCharged.name, CallRefused.name, CallParked.name)
-    for recorded in node.ledger.read(Query(names=names), backwards=True):
-        fact = recorded.fact
-        if recorded.at < later(since, -_LOOK_BACK) or counted >= _MOST_BEFORE:
-            break
-        if getattr(fact, "route", "") != name:
-            continue
-        when = int(recorded.at >= since)
-        counted += 1 - when
-        if not isinstance(fact, CallParked):
-            refused[when] += Tally(int(isinstance(fact, CallRefused)), 1)
-        if not (when and any(start <= recorded.at < end for start, end in excused)):
-            parked[when] += Tally(int(isinstance(fact, CallParked)), 1)
     about = f"route:{name}"
-    yield Source(about=about, what="calls refused", before=refused[0], since=refused[1])
-    yield Source(about=about, what="calls parked", before=parked[0], since=parked[1])
+    before, after = _before(node, about, since), tries.between(node.rows, about, since)
+    excused = _vendor_is_down(node, name, since)
+    ours = [each for each in after if not any(s <= each.at < e for s, e in excused)]
+    yield Source(
+        about=about, what="calls refused", before=_refused(before), since=_refused(sum(after, Tries()))
+    )  # fmt: skip
+    yield Source(about=about, what="calls parked", before=before, since=sum(ours, Tries()))
+
+
+def _refused(of: Tries) -> Tries:
+    """Of the calls that were answered."""
+    return Tries(of.refused, of.passed - of.refused)
 
 
 def _vendor_is_down(node: Node, route: str, since: Instant) -> list[tuple[Instant, Instant]]:
@@ -138,8 +98,7 @@ def _vendor_is_down(node: Node, route: str, since: Instant) -> list[tuple[Instan
 
 
 def _vendor_of(node: Node, route: str) -> Subject:
-    names = (CallCharged.name, CallRefused.name, CallParked.name)
-    for recorded in node.ledger.read(Query(names=names), backwards=True, limit=_MOST_BEFORE):
+    for recorded in node.ledger.read(Query(names=_CALLS), backwards=True, limit=_FAR):
         if getattr(recorded.fact, "route", "") == route:
             return str(getattr(recorded.fact, "vendor", ""))
     return ""

@@ -16,6 +16,7 @@ from detente.facts.pager import Taken
 from detente.facts.releases import Done, RolledBack, Stopped, Stuck, Told
 from detente.facts.work import (
     CallCharged,
+    CallHandedBack,
     CallHeld,
     CallLost,
     CallParked,
@@ -195,9 +196,10 @@ def _paged(node: Node, recorded: Iterable[Recorded]) -> Iterable[Line]:
     """Who was woken, and who had it."""
     for each in recorded:
         if each.name == "pager.told" and getattr(each.fact, "message", "") == "opened":
-            team = str(getattr(each.fact, "team", ""))
-            says = f"{node.title(f'team:{team}')} was told of incident {plain(each.about)}"
-            yield _line(node, each, says=says, href=f"/incidents/{plain(each.about)}")
+            team = node.title(f"team:{getattr(each.fact, 'team', '')}")
+            says = f"was told of incident {plain(each.about)}"
+            line = _line(node, each, says=says, href=f"/incidents/{plain(each.about)}")
+            yield msgspec.structs.replace(line, title=team)
         elif each.name.startswith("pager.") and (
             isinstance(each.fact, Taken) or each.name == "pager.paged"
         ):
@@ -208,7 +210,7 @@ def _is_toggled(recorded: Recorded) -> bool:
     return recorded.name.startswith("toggles.") and not recorded.fact.routine
 
 
-_OVER = (CallCharged, CallSettled, CallRefunded, CallLost)
+_OVER = (CallCharged, CallSettled, CallRefunded, CallHandedBack, CallLost)
 
 
 def _parked(node: Node, since: Instant, until: Instant) -> tuple[int, tuple[Money, ...], int]:

@@ -19,7 +19,6 @@ from detente.facts.incidents import (
     ActionDropped,
     ActionTakenOn,
     Closed,
-    Opened,
     RetrospectiveClosed,
 )
 from detente.facts.pager import Taken, Told
@@ -125,7 +124,7 @@ def remove_the_toggle(history: History) -> Iterator[Advice]:
 
 def it_comes_again(history: History) -> Iterator[Advice]:
     """The same thing fell three times."""
-    opened = _grouped((fact.of, at) for at, fact in history.of(Opened))
+    opened = _grouped((fact.of, at) for at, fact in history.incidents())
     for subject, facts in opened.items():
         if len(facts) >= 3:
             yield Advice(
@@ -191,7 +190,7 @@ def plan_central_changes(history: History) -> Iterator[Advice]:
 def rehearse_the_central_point(history: History) -> Iterator[Advice]:
     """Something fell that fells several journeys, and was never rehearsed."""
     drilled = {fact.vendor for _, fact in history.of(DrillBegan)}
-    opened = _grouped((fact.of, at) for at, fact in history.of(Opened))
+    opened = _grouped((fact.of, at) for at, fact in history.incidents())
     for subject, facts in opened.items():
         falls = [
             each.node
@@ -214,7 +213,7 @@ def say_i_have_it(history: History) -> Iterator[Advice]:
     taken = {at.about: at.at for at, _ in reversed([*history.of(Taken)])}
     late = [
         at
-        for at, _ in history.of(Opened)
+        for at, _ in history.incidents()
         if seconds_between(at.at, taken.get(at.about, history.now)) > 900
     ]
     if len(late) >= 2:

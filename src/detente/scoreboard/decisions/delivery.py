@@ -17,7 +17,6 @@ from statistics import median
 
 import msgspec
 
-from detente.facts.incidents import Opened
 from detente.facts.releases import (
     Began,
     Requested,
@@ -108,7 +107,7 @@ def _fate(
         if recorded.at >= at and (recorded.about in toggles or flip.release == release):
             return True, f"its toggle was flipped back: {flip.why}", None
     touched = {*(asked.touches if asked else ()), *([asked.service] if asked else [])} - {""}
-    for _, opened in history.of(Opened):
+    for _, opened in history.incidents():
         near = at <= opened.since <= later(at, _NEAR)
         if near and (opened.of in touched or _needs(history, opened.of, touched)):
             return None, f"an incident began within a day of it: {opened.reason}", None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
+from detente.facts.incidents import Closed, Opened
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Recorded, Subject
@@ -37,3 +38,8 @@ class History:
         for each in self._by_name.get(kind.name, ()):
             if isinstance(each.fact, kind) and about in (None, each.about):
                 yield each, each.fact
+
+    def incidents(self) -> Iterator[tuple[Recorded, Opened]]:
+        """What was opened, without what turned out to be a part of another incident: nothing twice."""
+        parts = {at.about for at, closed in self.of(Closed) if closed.into}
+        return ((at, opened) for at, opened in self.of(Opened) if at.about not in parts)

@@ -56,3 +56,14 @@ def without(one: Moments, other: Moments) -> Moments:
 def length(moments: Moments) -> int:
     """How long they last together, in nanoseconds."""
     return sum(end - start for start, end in moments)
+
+
+def first(moments: Moments, most: int) -> Moments:
+    """The first so many nanoseconds of them."""
+    found: Moments = []
+    for start, end in moments:
+        if most <= 0:
+            break
+        found.append((start, min(end, start + most)))
+        most -= end - start
+    return found

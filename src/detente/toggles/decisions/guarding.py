@@ -10,7 +10,7 @@ is broken meanwhile, that is enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -18,11 +18,11 @@ import msgspec
 from detente.facts.toggles import FlippedBack, GuardPassed
 from detente.kernel.clock import Instant, Seconds, lasting, later, seconds_between
 from detente.kernel.fact import Fact, Subject, kind, plain
-from detente.kernel.sequential import ALPHA, Evidence, rate
+from detente.kernel.sequential import Evidence, known_rate, needed, rate
 from detente.kernel.sequential import share as compared
+from detente.kernel.tries import Tries
 
 _HIGHEST = 1e300
-_Z = 2.0  # room above what was seen before: a little over 97 % of the time the truth lies below
 
 
 class Flip(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +42,6 @@ class Flip(msgspec.Struct, frozen=True, kw_only=True):
     outcome: int | None = None  # the position of what the guard said in the end
 
 
-class Tries(msgspec.Struct, frozen=True):
-    """How often something was tried at about that time, and how often it failed."""
-
-    at: Instant
-    failed: int
-    passed: int
-
-
 class Sides(msgspec.Struct, frozen=True):
     """What programs told of one stretch of time: failures with the new variant and without it."""
 
@@ -58,6 +50,10 @@ class Sides(msgspec.Struct, frozen=True):
     new_worked: int
     old_failed: int
     old_worked: int
+
+    @property
+    def both(self) -> Tries:
+        return Tries(self.new_failed + self.old_failed, self.new_worked + self.old_worked)
 
 
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,32 +77,20 @@ class Broken(msgspec.Struct, frozen=True):
     says: str
 
 
-def known_rate(failed: int, tries: int) -> float:
-    """How often it fails at most, as far as that was seen (Wilson's upper bound)."""
-    seen = failed / tries
-    middle = seen + _Z**2 / (2 * tries)
-    spread = _Z * math.sqrt(seen * (1 - seen) / tries + _Z**2 / (4 * tries**2))
-    return min(0.999, (middle + spread) / (1 + _Z**2 / tries))
-
-
 def by_rate(
-    about: Subject, before: Iterable[Tries], since: Sequence[Tries], *, was_down: bool = False
+    about: Subject, before: Tries, since: Sequence[Tries], *, was_down: bool = False
 ) -> Watched:
     """Does it fail more often than it did before?"""
-    former = list(before)
-    failed_before = sum(each.failed for each in former)
-    tries_before = failed_before + sum(each.passed for each in former)
-    failed = sum(each.failed for each in since)
-    of = failed + sum(each.passed for each in since)
+    told = sum(since, Tries())
     seen = Watched(
-        about=about, how="rate", failed=failed, of=of, before_failed=failed_before,
-        before_of=tries_before,
+        about=about, how="rate", failed=told.failed, of=told.of, before_failed=before.failed,
+        before_of=before.of,
     )  # fmt: skip
     if was_down:
         return msgspec.structs.replace(seen, blind="it was down already")
-    if not tries_before:
+    if not before.of:
         return msgspec.structs.replace(seen, blind="nothing is known of it from before")
-    known = known_rate(failed_before, tries_before)
+    known = known_rate(before.failed, before.of)
     evidence, course = Evidence(), []
     for each in since:
         evidence = rate(evidence, failed=each.failed, passed=each.passed, known=known)
@@ -140,11 +124,6 @@ def _finite(evidence: Evidence) -> float:
     return min(_HIGHEST, evidence.e_value)
 
 
-def threshold(eyes: int) -> float:
-    """What the evidence of one of so many must reach."""
-    return max(1, eyes) / ALPHA
-
-
 def ends(flip: Flip, guard_for: Seconds) -> Instant:
     return later(flip.at, guard_for)
 
@@ -161,7 +140,7 @@ def judge(
     if broken:
         return [_tripped(flip, broken[0])]
     worst = max(watched, key=lambda each: each.e_value, default=None)
-    if worst is not None and worst.e_value >= threshold(len(watched)):
+    if worst is not None and worst.e_value >= needed(len(watched)):
         return [_blamed(flip, worst, len(watched), now)]
     if now >= ends(flip, guard_for):
         return [_stays(flip, watched, guard_for)]

@@ -176,6 +176,8 @@ class Desk:
         if self._is_another(call, incoming):
             return problem(422, _OTHER_REQUEST)
         known_only = self._is_somebody_else(call, incoming)
+        if call.state == "handed back" and not known_only:
+            return problem(409, f"{_HANDED_BACK}: {call.note}")
         if call.parked_at is not None or call.answer is None or known_only:
             return self._accepted(route, call)
         kept = self.node.ledger.attachment(call.answer)
@@ -233,7 +235,7 @@ class Desk:
     async def _send(
         self, route: Route, call: Call, request: Request
     ) -> tuple[Outcome, Reply | None]:
-        named = ((route.idempotency, call.key),) if route.idempotency else ()
+        named = ((route.idempotency, call.sent_key),) if route.idempotency else ()
         sealed = Request((*request.headers, *named), request.body)
         path = request.path or call.path  # requests of former days have it in the fact alone
         again = Incoming(call.route, call.method, path, sealed.headers, request.body)
@@ -452,9 +454,10 @@ class Desk:
             await asyncio.sleep(3600)
 
     def _attachments(self, call: Call) -> list[int]:
-        """Where something may be kept of it: one that waited has an answer for each attempt."""
+        """Where something may be kept of it: one that waited has an answer for each attempt, and may
+        have been edited."""
         if call.parked_at is not None:
-            every = self.node.ledger.read(Query(subjects=(call.about,)), after=call.request - 1)
+            every = self.node.ledger.read(Query(subjects=(call.about,)))
             return [recorded.position for recorded in every]
         return [at for at in (call.request, call.answer) if at]
 
@@ -535,6 +538,9 @@ def _repeatable(route: Route | None) -> bool:
     return route is not None and route.idempotency is not None
 
 
+_HANDED_BACK = (
+    "this sale was handed back and will not be passed on; sell it anew under a new key, if at all"
+)
 _OTHER_REQUEST = (
     "this idempotency key was used for another request; use a new key for a new request"
 )

@@ -14,9 +14,11 @@ from email.message import EmailMessage
 
 from detente.facts.work import AskedPeople, MailAnswered
 from detente.kernel.clock import Instant, Seconds, lasting, later
+from detente.kernel.config import SecretMissing
 from detente.kernel.forms import BadForm, fill
 from detente.kernel.ledger import LedgerError, Query
-from detente.kernel.network import MailServer, NoAnswer, NotReached
+from detente.kernel.mailing import Mail, TurnedDown, hand_over
+from detente.kernel.network import NoAnswer, NotReached
 from detente.kernel.node import CannotStart, Node
 from detente.kernel.slice import Lever, NotFound, Pull, Refused
 from detente.work import decisions, queries, wording
@@ -40,6 +42,8 @@ class Mailroom:
 
     def __init__(self, node: Node, mail: QueueMail) -> None:
         self.node = node
+        assert node.mail is not None, "work.mail without it is a mistake in detente.yaml"
+        self.server: Mail = node.mail
         self.mail = mail
         self.trouble = ""  # why people could not be asked, if so
         self._secret = _secret(node, mail)
@@ -56,7 +60,7 @@ class Mailroom:
             try:
                 await self.ask()
                 self.trouble, wait = "", _ROUND
-            except (NotReached, NoAnswer, LedgerError) as error:
+            except (NotReached, NoAnswer, SecretMissing, LedgerError) as error:
                 wait = min(wait * 2, _LONGEST_WAIT)
                 self.trouble = str(error)
                 log.warning("people could not be asked about the queue: %s", error)
@@ -80,7 +84,7 @@ class Mailroom:
                 self.mail.address, decisions.number(call), to, until, self._secret
             )
             await self._hand_over(wording.asking(call, setting, to=to, reply_to=reply_to))
-        await self._note([call], wording.thread_id(call, wording.host_of(self.mail.sender)))
+        await self._note([call], wording.thread_id(call, self.server.host))
 
     async def _ask_together(self, calls: Sequence[Call]) -> None:
         setting = self._setting("/work")
@@ -106,18 +110,13 @@ class Mailroom:
         return letters.who([each for name in self.mail.to for each in teams[name].mail])
 
     async def _hand_over(self, message: EmailMessage) -> None:
-        mail = self.mail
-        server = MailServer(
-            host=mail.server.host,
-            port=mail.server.port,
-            user=mail.user,
-            password=mail.password.reveal() if mail.password is not None else None,
-            tls=mail.tls,
-        )
-        for unwelcome in await self.node.network.mail(message, server):
-            if not unwelcome.for_good:
-                raise NotReached(f"{mail.server} did not take it: {unwelcome.reason}")
-            log.warning("%s cannot be asked: %s", unwelcome.to, unwelcome.reason)
+        """To one person. Whom the server refuses for good cannot be asked, and nobody waits for that."""
+        try:
+            await hand_over(self.node.network, self.server, message, [str(message["To"])])
+        except TurnedDown as refused:
+            if not refused.for_good:
+                raise
+            log.warning("somebody cannot be asked: %s", refused)
 
     # -- answers -----------------------------------------------------------------------------
 
@@ -214,7 +213,7 @@ class Mailroom:
             try:
                 await self._hand_over(message)
                 return
-            except (NotReached, NoAnswer) as error:
+            except (NotReached, NoAnswer, SecretMissing) as error:
                 log.warning("an answer to a mail could not be handed over: %s", error)
                 await asyncio.sleep(min(10.0 * 4**attempt, _LONGEST_WAIT))
 
@@ -222,8 +221,8 @@ class Mailroom:
         return wording.Setting(
             name=self.node.name,
             vendor=self.node.title(vendor) if vendor else "",
-            sender=self.mail.sender,
-            page=f"{self.node.address.rstrip('/')}{path}",
+            mail=self.server,
+            page=f"{self.node.address}{path}",
             now=self.node.clock.now(),
         )
 

@@ -96,9 +96,11 @@ def kind_before(reason: str) -> str:
         return KEPT_BACK
     if found := re.search(r"HTTP (\d{3})", reason):
         return f"HTTP {found[1]}"
-    return "no answer" if "answer" in reason else "no connection"
+    return "no answer" if "answer" in reason else NOT_REACHED
 
 
+NOT_REACHED = "no connection"
+"""The vendor heard nothing of it."""
 KEPT_BACK = "kept back"
 """Not sent, because the breaker was open or the route paused: what came of a failure, and none itself."""
 DRILL = "drill"

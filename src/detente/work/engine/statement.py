@@ -315,5 +315,5 @@ def _beside(ours: Ours | None, reference: str, lines: Sequence[Line]) -> Iterato
         yield differs("double", taken[1].money)
     if taken and ours.money is not None and first.money != ours.money:
         yield differs("amount differs", first.money)
-    if back and ours.state not in ("refunded", "lost") and len(taken) <= len(back):
+    if back and ours.state not in ("refunded", "handed back", "lost") and len(taken) <= len(back):
         yield differs("given back", back[0].money)

@@ -57,7 +57,8 @@ class CallPage(msgspec.Struct, frozen=True, kw_only=True):
 
     call: Call
     history: list[Told]
-    request: str | None
+    request: str | None  # as it is sent
+    original: str | None  # as it came, if it was edited
     headers: dict[str, str]
     answer: str | None
 
@@ -92,7 +93,7 @@ def queue(node: Node, _ask: Ask) -> Queue:
 
 
 def _done_lately(node: Node) -> list[Call]:
-    states: tuple[State, ...] = ("charged", "settled", "refunded", "lost")
+    states: tuple[State, ...] = ("charged", "settled", "refunded", "handed back", "lost")
     done = [each for state in states for each in queries.listed(node.rows, state, limit=20)]
     parked = [each for each in done if each.parked_at is not None]
     return sorted(parked, key=lambda each: -each.changed_at)[:20]
@@ -127,8 +128,9 @@ def one_call(node: Node, ask: Ask) -> CallPage:
 def _call_page(node: Node, about: Subject) -> CallPage:
     call = queries.call_or_not_found(node.rows, about)
     about = call.about  # people may have named it by its end
-    kept = node.ledger.attachment(call.request)
-    request = msgspec.msgpack.decode(kept, type=Request) if kept else None
+    request = _request(node, call.request)
+    first = queries.requests(node, about)[:1]
+    original = _request(node, first[0]) if first and first[0] != call.request else None
     kept_answer = node.ledger.attachment(call.answer) if call.answer else None
     answer = msgspec.msgpack.decode(kept_answer, type=Reply).body if kept_answer else None
     mask = masks(node, call.route)
@@ -136,9 +138,15 @@ def _call_page(node: Node, about: Subject) -> CallPage:
         call=call,
         history=[tell(node, each) for each in node.ledger.read(Query(subjects=(about,)))],
         request=mask.body(request.body) if request else None,
+        original=mask.body(original.body) if original else None,
         headers=mask.headers(request.headers) if request else {},
         answer=mask.body(answer) if answer else None,
     )
+
+
+def _request(node: Node, position: int) -> Request | None:
+    kept = node.ledger.attachment(position)
+    return msgspec.msgpack.decode(kept, type=Request) if kept else None
 
 
 # -- signs on Now ------------------------------------------------------------------------------
@@ -212,6 +220,7 @@ def _route_sign(node: Node, state: RouteState, waiting: Waiting) -> Sign:
         since=going[0].start if going else waiting.since,
         costs=waiting.money,
         href="/work",
+        of=state.vendor,
     )
 
 

@@ -84,7 +84,8 @@ def _samples(node: Node, seen: list[tuple[int, Instant, Subject]]) -> Iterator[S
         if call is None or about in told or len(told) == _SAMPLES:
             continue
         told.add(about)
-        kept, answered = node.ledger.attachment(call.request), node.ledger.attachment(position)
+        sent = max((at for at in queries.requests(node, about) if at < position), default=0)
+        kept, answered = node.ledger.attachment(sent), node.ledger.attachment(position)
         request = msgspec.msgpack.decode(kept, type=Request) if kept else None
         reply = msgspec.msgpack.decode(answered, type=Reply) if answered else None
         mask = masks(node, call.route)

@@ -173,7 +173,12 @@ def _compared(
 def _known(node: Node, route: str, where: str, references: Sequence[str]) -> Mapping[str, Call]:
     """Our calls that they may mean, by what they know them by."""
     if where == "key":
-        return {call.key: call for call in queries.of_keys(node.rows, route, references)}
+        return {
+            name: call
+            for call in queries.of_keys(node.rows, route, references)
+            for name in (call.key, call.sent_key)
+            if name in references
+        }
     calls = queries.of_route(node.rows, route)
     wanted = set(references)
     found = {_reference(node, call, where): call for call in calls}
@@ -182,10 +187,10 @@ def _known(node: Node, route: str, where: str, references: Sequence[str]) -> Map
 
 def _reference(node: Node, call: Call, where: str) -> str:
     if where == "key":
-        return call.key
+        return call.sent_key
     kept = node.ledger.attachment(call.request)
     body = msgspec.msgpack.decode(kept, type=Request).body if kept else b""
-    return decisions.said(body, where) or call.key
+    return decisions.said(body, where) or call.sent_key
 
 
 def _ours(call: Call, reference: str) -> Ours:

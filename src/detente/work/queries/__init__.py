@@ -7,9 +7,12 @@ from typing import get_args
 
 import msgspec
 
+from detente.facts.work import CallEdited, CallTaken
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Subject, plain
+from detente.kernel.ledger import Query
 from detente.kernel.money import Money
+from detente.kernel.node import Node
 from detente.kernel.slice import NotFound
 from detente.kernel.views import Rows
 from detente.work.decisions import WAITING, Call, Counts, State
@@ -17,7 +20,7 @@ from detente.work.decisions import WAITING, Call, Counts, State
 _NAMES = (
     "about", "route", "vendor", "key", "method", "path", "sha256", "caller", "asked", "state", "minor",
     "currency", "reason", "unknown", "attempts", "taken_at", "parked_at", "next_at", "changed_at",
-    "request", "answer", "status", "note", "size", "asks", "asked_at",
+    "request", "answer", "status", "note", "size", "asks", "asked_at", "new_key", "heard",
 )  # fmt: skip
 _COLUMNS = f"select {', '.join(_NAMES)} from work_call"
 
@@ -57,9 +60,19 @@ def meant(rows: Rows, about: Subject) -> list[Call]:
     return _all(rows, asked, (plain(about),))
 
 
+def requests(node: Node, about: Subject) -> list[int]:
+    """The facts that carry its request: as it came, and as it was after each edit."""
+    asked = Query(names=(CallTaken.name, CallEdited.name), subjects=(about,))
+    return [each.position for each in node.ledger.read(asked)]
+
+
 def by_key(rows: Rows, route: str, key: str) -> Call | None:
     """The call a caller made under that idempotency key."""
     return _one(rows, f"{_COLUMNS} where route = ? and key = ?", (route, key))
+
+
+def _by_new_key(rows: Rows, route: str, key: str) -> Call | None:
+    return _one(rows, f"{_COLUMNS} where route = ? and new_key = ? and new_key <> ''", (route, key))
 
 
 def next_due(rows: Rows, route: str, now: Instant) -> Call | None:
@@ -212,7 +225,7 @@ def bytes_kept(rows: Rows) -> int:
 def counts(rows: Rows, route: str, start: Instant, end: Instant) -> Counts:
     """What became of the calls that were taken on the route in [start, end)."""
     asked = """select count(*), sum(parked_at is not null), sum(state = 'charged'),
-      sum(state in ('settled', 'refunded')), sum(state = 'refused'), sum(state = 'lost'),
+      sum(state in ('settled', 'refunded', 'handed back')), sum(state = 'refused'), sum(state = 'lost'),
       sum(state in ('taken', 'parked', 'held'))
       from work_call where route = ? and taken_at >= ? and taken_at < ?"""
     for row in rows.execute(asked, (route, start, end)):
@@ -236,8 +249,8 @@ def said_by_mail(rows: Rows, message_id: str) -> str | None:
 
 
 def of_keys(rows: Rows, route: str, keys: Sequence[str]) -> list[Call]:
-    """The calls of the route under these keys."""
-    found = (by_key(rows, route, key) for key in keys)
+    """The calls of the route that the vendor knows under these keys."""
+    found = (by_key(rows, route, key) or _by_new_key(rows, route, key) for key in keys)
     return [each for each in found if each is not None]
 
 
@@ -264,6 +277,6 @@ def _all(rows: Rows, asked: str, values: tuple[object, ...]) -> list[Call]:
 def _call(row: tuple[object, ...]) -> Call:
     found = dict(zip(_NAMES, row, strict=True))
     minor, currency = found.pop("minor"), found.pop("currency")
-    found["unknown"], found["asks"] = bool(found["unknown"]), bool(found["asks"])
+    found |= {name: bool(found[name]) for name in ("unknown", "asks", "heard")}
     found["money"] = None if currency is None else Money(minor, currency)  # type: ignore[arg-type]
     return Call(**found)  # type: ignore[arg-type]

@@ -6,16 +6,21 @@ How the numbers are made, in whole nanoseconds and exact fractions until they ar
 - Each check is *down* during its outages and *up* otherwise, but only while it was **seen**: sheets
   were filed for it and it was not blind. With `down_when: any` the promise is down when one of its
   checks is seen down and up when all are seen up; with `all`, down when all are seen down and up when
-  one is seen up. Everything else is *unmeasured*: neither up nor down. The three add up to elapsed.
+  one is seen up. Everything else is *unmeasured*: neither up nor down.
+- *Excluded* is downtime in a time that people left out, or that the contract sets aside: it leaves both
+  the downtime and the period. What was up in such a time stays up, so leaving out more never makes the
+  attainment smaller. With `at_most`, only the first so much downtime in the contract's windows is
+  excluded in a period. Down, up, unmeasured and excluded add up to elapsed.
 - An outage shorter than `minimum_outage` does not count: its time is up. It is judged as a whole,
   whichever period it reaches into.
 - *Attained* so far is up / (up + down): the share of the time somebody looked.
-- *Under the contract* it is (A - B) / A, with A all the time of the period and B the time down; so
+- *Under the contract* it is (A - B) / A, with A all the time of the period but the excluded, and B the
+  time down; so
   monthly uptime is defined in published contracts (Twilio: total monthly minutes less downtime, by
   total monthly minutes; Microsoft: the same in user minutes). Unmeasured time counts for the vendor:
   nobody can show that they were down. Until the period ends this is what they will have attained if
   nothing more happens; it only ever falls, so a credit once reached stays owed.
-- *Allowed* is the downtime the target leaves in the whole period. More than that breaks the promise.
+- *Allowed* is the downtime the target leaves in A. More than that breaks the promise.
 - The credit is that of the last row of the table whose `below` is above the contract's attainment, a
   share of the fee, rounded down to whole minor units: we never claim a cent too much.
 """
@@ -29,12 +34,12 @@ from typing import Literal
 
 import msgspec
 
-from detente.facts.sla import PromiseBroken
+from detente.facts.sla import PromiseBroken, PromiseRestored
 from detente.kernel.clock import NS, Instant, Seconds, lasting
 from detente.kernel.fact import Tone
 from detente.kernel.money import Money
 from detente.sla.engine.calendar import Period, days
-from detente.sla.engine.moments import Moments, Stretch, both, length, union, without
+from detente.sla.engine.moments import Moments, Stretch, both, first, length, union, without
 from detente.sla.settings import Credit, Promise
 
 
@@ -48,13 +53,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Every moment of a window in exactly one of three: down, up, unmeasured."""
+    """Every moment of a window in exactly one of four: down, up, unmeasured, excluded."""
 
     down: Moments
     up: Moments
     unmeasured: Moments
     too_short: Moments
     """The part of `up` that was down, for less than counts."""
+    excluded: Moments = []
+    """What was down and does not count."""
+    outages: Moments = []
+    """Each outage that counts as a whole, also what lies before the window."""
 
 
 def account(
@@ -75,7 +84,22 @@ def account(
     down = both(both(down, counted), whole)
     up = union([*both(up, whole), *too_short])
     unmeasured = without(without(whole, down), up)
-    return Account(down=down, up=up, unmeasured=unmeasured, too_short=too_short)
+    reaching = [each for each in counted if both([each], down)]
+    return Account(down=down, up=up, unmeasured=unmeasured, too_short=too_short, outages=reaching)
+
+
+def leave_out(
+    made_of: Account, by_people: Moments, by_contract: Moments, at_most: int | None
+) -> Account:
+    """The same, without the downtime that does not count. `at_most`: of the contract's own windows."""
+    chosen = both(made_of.down, union(by_people))
+    left = without(made_of.down, chosen)
+    planned = both(left, union(by_contract))
+    forgiven = planned if at_most is None else first(planned, at_most)
+    excluded = union([*chosen, *forgiven])
+    down = without(made_of.down, excluded)
+    outages = [each for each in made_of.outages if both([each], down)]
+    return msgspec.structs.replace(made_of, down=down, excluded=excluded, outages=outages)
 
 
 def _any(sets: Sequence[Moments]) -> Moments:
@@ -133,6 +157,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     down: Seconds
     unmeasured: Seconds
     too_short: Seconds
+    excluded: Seconds
     attained: float | None
     attained_says: str
     under_contract: float
@@ -184,8 +209,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def stand(promise: Promise, period: Period, until: Instant, made_of: Account) -> Standing:
     """How the promise stands at that moment, given what the period was made of so far."""
     down, up = length(made_of.down), length(made_of.up)
-    allowed = allowed_downtime(promise, period)
-    contract = Fraction(period.length - down, period.length)
+    whole = period.length - length(made_of.excluded)
+    allowed = allowed_downtime(promise, whole)
+    contract = Fraction(whole - down, whole) if whole else Fraction(1)
     at = reached(promise.credits, contract)
     return Standing(
         period=period,
@@ -197,28 +223,29 @@ def stand(promise: Promise, period: Period, until: Instant, made_of: Account) ->
         down=down / NS,
         unmeasured=length(made_of.unmeasured) / NS,
         too_short=length(made_of.too_short) / NS,
+        excluded=length(made_of.excluded) / NS,
         attained=up / (up + down) if up + down else None,
         attained_says=percent(up, up + down),
         under_contract=float(contract),
-        under_contract_says=percent(period.length - down, period.length),
+        under_contract_says=percent(whole - down, whole),
         allowed=allowed / NS,
         left=(allowed - down) / NS,
         used=down / allowed if allowed else float(down > 0),
         broken=down > allowed,
-        rows=_rows(promise, period, at),
+        rows=_rows(promise, whole, at),
         owed=None
         if at is None or promise.fee is None
         else credit(promise.fee, promise.credits[at]),
     )
 
 
-def _rows(promise: Promise, period: Period, at: int | None) -> tuple[Row, ...]:
+def _rows(promise: Promise, whole: int, at: int | None) -> tuple[Row, ...]:
     return tuple(
         Row(
             below=str(each.below),
             owed=str(each.owed),
             money=None if promise.fee is None else credit(promise.fee, each),
-            from_down=float((1 - exact(each.below)) * period.length / NS),
+            from_down=float((1 - exact(each.below)) * whole / NS),
             reached=index == at,
         )
         for index, each in enumerate(promise.credits)
@@ -230,9 +257,9 @@ def exact(share: float) -> Fraction:
     return Fraction(repr(float(share)))
 
 
-def allowed_downtime(promise: Promise, period: Period) -> int:
-    """Nanoseconds of downtime that the target leaves in the whole period."""
-    return int((1 - exact(promise.target)) * period.length)
+def allowed_downtime(promise: Promise, whole: int) -> int:
+    """Nanoseconds of downtime that the target leaves in a period that is so long."""
+    return int((1 - exact(promise.target)) * whole)
 
 
 def reached(credits: Sequence[Credit], attained: Fraction) -> int | None:
@@ -279,6 +306,8 @@ def _day(stretch: Stretch, made_of: Account) -> Day:
         tone, says = "good", "no downtime"
     else:
         tone, says = "plain", "not measured"
+    if left_out := length(both(made_of.excluded, [stretch])):
+        says += f", {lasting(left_out / NS)} left out"
     unseen = length(both(made_of.unmeasured, [stretch]))
     if (down or up) and unseen >= 60 * NS:
         says += f", {lasting(unseen / NS)} not measured"
@@ -300,5 +329,26 @@ def broken(name: str, promise: Promise, standing: Standing) -> list[PromiseBroke
         down=standing.down,
         allowed=standing.allowed,
         owed=standing.owed,
+    )
+    return [fact]
+
+
+def restored(
+    name: str, promise: Promise, standing: Standing, without: Standing
+) -> list[PromiseRestored]:
+    """The fact that what was left out makes a promise kept that was broken, if it does.
+
+    `without`: as it would stand with nothing left out. If it is kept even so, something else changed.
+    """
+    if standing.broken or not without.broken:
+        return []
+    fact = PromiseRestored(
+        about=f"promise:{name}",
+        vendor=f"vendor:{promise.vendor}",
+        period=standing.period.name,
+        target=float(promise.target),
+        down=standing.down,
+        allowed=standing.allowed,
+        excluded=standing.excluded,
     )
     return [fact]
