@@ -379,8 +379,9 @@ async def _promise_of_evidence(story: VendorStory) -> None:
     check = [sys.executable, "-I", "-S", str(story.home / "verify.py"), str(bundle)]
     done = await asyncio.create_subprocess_exec(*check, stdout=asyncio.subprocess.PIPE)
     said, _ = await done.communicate()
-    last = said.decode().strip().splitlines()[-1]
-    story.promise("8", "the vendor can check it offline", last, kept=done.returncode == 0)
+    lines = said.decode().strip().splitlines()
+    says = next((line for line in lines if line.startswith("FLAW")), lines[-1])
+    story.promise("8", "the vendor can check it offline", says, kept=done.returncode == 0)
 
 
 def _promises(story: VendorStory, verdict: Verdict, *, drained: bool, closed: bool) -> None:
