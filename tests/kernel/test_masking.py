@@ -44,6 +44,15 @@ def test_a_path_keeps_its_shape() -> None:
     assert said == "https://api.example/x?api_key=•••&a=1&card=•••#z"
 
 
+def test_what_programs_print_is_shown_without_their_secrets() -> None:
+    """Lines of an environment, words of a command, and what was named; everything else stays."""
+    said = "API_TOKEN=two words\nexport DB_PASSWORD='x'\n+ PGPASSWORD=x5 psql --rows=5\nHOME=/root\nthe s3cr3t"
+    shown = masking.printed(said, ["the s3cr3t"])
+    assert shown == (
+        "API_TOKEN=•••\nexport DB_PASSWORD=•••\n+ PGPASSWORD=••• psql --rows=5\nHOME=/root\n•••"
+    )
+
+
 def test_strange_bodies_are_shown_by_their_size() -> None:
     """Half a character and a thousand brackets break no page."""
     assert masking.body(b'{"a":"\\ud800"}')

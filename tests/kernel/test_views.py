@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detente.app import open_views
-from detente.facts.watch import WentDown
-from detente.kernel import spans
+from detente.facts.watch import OUTAGE, WentDown
+from detente.kernel import spans, tries
 from detente.kernel.clock import SystemClock
 from detente.kernel.fact import Fact, Recorded
 from detente.kernel.ledger import Ledger
@@ -28,7 +29,8 @@ from .plausible import facts
 
 def all_projections() -> list[Projection]:
     kinds = [kind for card in CARDS for kind in card.spans]
-    return [spans.projection(kinds), *(card.projection for card in CARDS if card.projection)]
+    made = [card.projection for card in CARDS if card.projection]
+    return [spans.projection(kinds), tries.projection(), *made]
 
 
 def dump(rows: Rows) -> dict[str, list[Any]]:
@@ -92,8 +94,7 @@ work:
   routes:
     payments: {vendor: cardpay, to: "http://cardpay.test", timeout: 2s}
     keyless: {vendor: cardpay, to: "http://cardpay.test", timeout: 2s, idempotency: null}
-pager:
-  mail: {server: "mail.example:25", tls: none, from: "Détente <detente@shop.example>"}
+mail: {server: "mail.example:25", tls: none, from: "Détente <detente@shop.example>"}
 """
 
 
@@ -121,18 +122,23 @@ def test_rebuilt_equals_live_in_a_simulated_world(seed: int) -> None:
 # -- crashes and company -----------------------------------------------------------------------
 
 
+class PowerWent(BaseException):
+    """Nobody hears of it, and nobody answers."""
+
+
 class Counter:
     """A projection that counts, and stumbles where it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.stumbles_at = 0
+        self.error = error or PowerWent()
         tables = "create table count_seen(position integer primary key)"
         self.projection = Projection("count", tables, (WentDown.name,), self._fold)
 
     def _fold(self, rows: Rows, recorded: Recorded) -> None:
-        if recorded.position == self.stumbles_at:
-            raise RuntimeError("the power went")
         rows.execute("insert into count_seen values (?)", (recorded.position,))
+        if recorded.position == self.stumbles_at:
+            raise self.error
 
 
 def falls(number: int) -> list[Fact]:
@@ -155,7 +161,7 @@ def test_a_crash_in_a_batch_leaves_nothing_of_it(tmp_path: Path) -> None:
     views.catch_up(ledger)
     add(ledger, *falls(4))
     counter.stumbles_at = 6
-    with pytest.raises(RuntimeError, match="the power went"):
+    with pytest.raises(PowerWent):
         views.catch_up(ledger)
     assert (views.position, counted(views)) == (3, [1, 2, 3])
     views.close()
@@ -165,6 +171,49 @@ def test_a_crash_in_a_batch_leaves_nothing_of_it(tmp_path: Path) -> None:
     assert again.catch_up(ledger) == 7
     assert counted(again) == [1, 2, 3, 4, 5, 6, 7]
     close(ledger, again)
+
+
+STUMBLES = [OverflowError("too large"), KeyError("gone"), apsw.ConstraintError("not null")]
+
+
+@pytest.mark.parametrize("error", STUMBLES, ids=repr)
+def test_a_fact_that_cannot_be_folded_is_passed_by(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """One projection misses that fact, says so once, and goes on; the others have it."""
+    counter, outages = Counter(error), spans.projection([OUTAGE])
+    counter.stumbles_at = 2
+    ledger = ledger_of(falls(3))
+    views = Views(tmp_path / "views", [counter.projection, outages])
+    assert views.catch_up(ledger) == views.position == 3
+    assert (counted(views), spans.is_open(views.rows, "outage", "check:a")) == ([1, 3], True)
+    (missing,) = views.unfolded()
+    assert (missing.noun, missing.facts, missing.first) == ("count", 1, 2)
+    assert missing.error.startswith(type(error).__name__)
+    assert [each.levelname for each in caplog.records] == ["ERROR"]
+    live = dump(views.rows)
+    views.rebuild(ledger)
+    assert dump(views.rows) == live
+    counter.stumbles_at = 5
+    add(ledger, *falls(3))
+    views.close()
+    again = Views(tmp_path / "views", [counter.projection, outages])
+    assert (again.catch_up(ledger), counted(again)) == (6, [1, 3, 4, 6])
+    assert [(each.facts, each.first) for each in again.unfolded()] == [(2, 2)]
+    close(ledger, again)
+
+
+@pytest.mark.parametrize("error", [apsw.FullError("full"), apsw.BusyError("locked"), MemoryError()])
+def test_what_is_not_the_facts_fault_is_tried_again(tmp_path: Path, error: Exception) -> None:
+    """A full disk, a locked file: nothing is passed by, and the next try folds it."""
+    counter, ledger = Counter(error), ledger_of(falls(3))
+    views = Views(tmp_path / "views", [counter.projection])
+    counter.stumbles_at = 2
+    with pytest.raises(type(error)):
+        views.catch_up(ledger)
+    counter.stumbles_at = 0
+    assert (views.catch_up(ledger), counted(views), views.unfolded()) == (3, [1, 2, 3], [])
+    close(ledger, views)
 
 
 def test_two_on_one_file_fold_nothing_twice(tmp_path: Path) -> None:

@@ -484,7 +484,7 @@ def test_a_bad_form_names_the_field(play: Play) -> None:
             ("game.jot", {**good, "note": "x" * 50}, 400, "note: expected str of length <= 40"),
             ("game.jot", {**good, "mood": "x"}, 400, "“mood” is not asked for"),
             ("game.jot", {"about": "call:1", "note": "x"}, 400, "is for vendor:…"),
-            ("game.jot", ["x"], 400, "must be a JSON object"),
+            ("game.jot", ["x"], 400, "expected object, got array"),
             ("game.win", good, 404, "There is no lever called “game.win”"),
         ):
             where = house.url / "levers" / lever

@@ -206,6 +206,11 @@ def test_a_form_is_read_back_in_its_own_types() -> None:
     with pytest.raises(BadForm, match="amount: write an amount and its currency"):
         fill(Settled, {"note": "x", "amount": "a lot"})
 
+    class Paid(msgspec.Struct):
+        amount: Annotated[Money | None, msgspec.Meta(description="how much")] = None
+
+    assert fill(Paid, {"amount": "400 EUR"}) == Paid(Money(40_000, "EUR"))
+
 
 def test_the_look_loads_nothing_from_elsewhere() -> None:
     """Style, script and templates name no other host: the node works where there is no internet."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+
+import pytest
 
 from detente.facts.incidents import Opened
 from detente.facts.releases import BackAsked, Held, Requested, RunAsked, WentOn
@@ -382,5 +385,39 @@ def test_the_toggle_first_and_the_release_second(shop: Shop) -> None:
             await node.record(sheet(node, 0.5, failed=6, ok=4), by="test")
             await shop.comes_to(node, "rolled back")
             assert shop.runs() == shop.old
+
+    asyncio.run(story())
+
+
+def test_programs_neither_get_nor_tell_the_nodes_secrets(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the configuration refers to, and our tokens, are not theirs; what looks secret is hidden."""
+    monkeypatch.setenv("BUYER", "from-the-environment")
+    monkeypatch.setenv("DETENTE_TOKEN", "the-token-of-a-node")
+    monkeypatch.setenv("DEPLOY_KEY", "needed to deploy")
+    (tmp_path / "seller").write_text("from-a-file\n")
+    shop.beside = f"""
+acceptance:
+  accounts:
+    buyer: {{user: ann, password: {{env: BUYER}}}}
+    seller: {{user: eve, password: {{file: {tmp_path}/seller}}}}
+"""
+    shop.script(
+        "gate", f"env | sort; cat {tmp_path}/seller; echo with $(cat {tmp_path}/seller)"
+    )  # fmt: skip
+
+    async def story() -> None:
+        async with shop.node() as node:
+            await shop.let_go(node)
+            release = await shop.comes_to(node, "done", "stopped")
+            (gate,) = [each for each in facts(node, "step_passed") if each.step == "gate"]
+            assert gate.note.endswith("with •••")
+            step = next(each for each in release.steps if each.name == "gate")
+            printed = (node.ledger.attachment(step.position) or b"").decode()
+            assert "DEPLOY_KEY=•••\n" in printed
+            assert f"DETENTE_VERSION={shop.new}\n" in printed
+            for gone in ("BUYER", "DETENTE_TOKEN", "from-a-file", "needed to deploy"):
+                assert gone not in printed
 
     asyncio.run(story())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -232,7 +234,7 @@ def test_the_vendor_hears_of_each_outage_in_time() -> None:
         first = pages.signs(diary.node)
         assert any(
             "must hear from us of the outage of 10 Nov 2026, 13:10, by 11 Nov 2026, 13:10"
-            in sign.sentence and sign.tone == "bad"
+            in sign.sentence and sign.tone == "warn"
             for sign in first
         )  # fmt: skip
         diary.clock.at += 24 * 3600 * NS
@@ -446,6 +448,31 @@ def test_which_one_counts_again_must_be_clear() -> None:
             await pull(diary, "sla.include_again", reason="x", number="first")
 
     told(story)
+
+
+def test_the_evidence_tells_what_was_left_out_and_claimed() -> None:
+    """What was done about November in March is in November's bundle, with the terms as declared."""
+
+    async def story(diary: Diary) -> None:
+        await an_hour_down(diary)
+        diary.clock.at = on("2027-03-01T00:00")
+        await pull(diary, "sla.claim", reference="CP-1", period="2026-11")
+        await pull(diary, "sla.exclude", starts="2026-11-10 13:00", ends="2026-11-10 13:30",
+                   reason="announced")  # fmt: skip
+        await pull(diary, "sla.exclude", starts="2027-02-10", ends="2027-02-11", reason="later")
+        endpoint = next(each for each in pages.ENDPOINTS if each.path.endswith("/evidence.zip"))
+        asked = Asked(method="GET", path={"promise": "uptime"}, query={"period": "2026-11"})
+        bundle = zipfile.ZipFile(io.BytesIO((await endpoint.answer(diary.node, asked)).body))
+        facts = bundle.read("facts.jsonl").decode()
+        assert "sla.claimed" in facts
+        assert facts.count("sla.excluded") == 1
+        about = json.loads(bundle.read("evidence.json"))
+        assert "30 min left out, 99.861% under the contract without that" in about["says"]
+        (stated,) = about["terms"]["excludes"]["maintenance"]
+        assert stated["weekly"] == "Sun 02:00 to Sun 04:00"
+
+    window = "      excludes: {maintenance: [{weekly: Sun 02:00 to Sun 04:00}]}\n"
+    told(story, f"{CLAIMED}{window}")
 
 
 # -- what people write -----------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import io
 import json
 import subprocess
@@ -13,21 +15,26 @@ from pathlib import Path
 import pytest
 
 from detente.kernel.slice import Answered, Asked
+from detente.sla.engine.note import Signer
 from detente.sla.pages import ENDPOINTS
 from detente.testing import World, simulate
 
 DECLARED = """
 name: Sunny Side
-vendors: {cardpay: {title: CardPay}}
+vendors: {cardpay: {title: CardPay}, mailer: {title: Mailer}}
 watch:
   sheet: 30s
-  checks: {cardpay: {http: "http://cardpay.test/health", every: 5s, timeout: 2s}}
+  checks:
+    cardpay: {http: "http://cardpay.test/health", every: 5s, timeout: 2s}
+    mailer: {http: "http://mailer.test/health", every: 5s, timeout: 2s}
 sla:
   checkpoint_every: 60s
   promises: {uptime: {vendor: cardpay, target: 99.9%}}
 """
 
 Files = dict[str, bytes]
+SIGNER = Signer("detente/sunny/side", hmac.digest(b"", b"checkpoints", "sha256"))
+"""The sender: a simulated node has no secret of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +87,27 @@ def test_what_is_whole_passes(tmp_path: Path, taken: tuple[bytes, bytes]) -> Non
     code, said = checked(tmp_path, files_in(taken[0]), "--checkpoint", "kept")
     assert code == 0, said
     assert "CardPay promised 99.9%" in said
-    assert "Whole, unchanged and signed." in said
+    assert "Whole and unchanged; it fits the key that came along" in said
+    assert "Counted from the sheets: cardpay:" in said
     files = files_in(taken[0])
     assert sum(name.startswith("sheets/") for name in files) > 15
     assert sum(name.startswith("checkpoints/") for name in files) > 5
+
+
+def key_of(files: Files) -> str:
+    return str(json.loads(files["evidence.json"])["key"])
+
+
+def test_the_right_key_is_enough_and_another_is_not(
+    tmp_path: Path, taken: tuple[bytes, bytes]
+) -> None:
+    """With the sender's key it is signed by that key; with a stranger's it is not."""
+    files = files_in(taken[0])
+    code, said = checked(tmp_path, files, "--key", key_of(files))
+    assert (code, "signed by the key you gave" in said) == (0, True), said
+    stranger = Signer(key_of(files).partition("+")[0], bytes(32)).verifier_key
+    code, said = checked(tmp_path, files, "--key", stranger)
+    assert (code, "another key than the one you gave" in said) == (1, True)
 
 
 def _lines(files: Files) -> list[str]:
@@ -104,18 +128,47 @@ def _swapped(files: Files) -> None:
     files["facts.jsonl"] = "".join(lines).encode()
 
 
+def _sheets(files: Files) -> list[str]:
+    return [line for line in _lines(files) if "watch.sheet_filed" in line]
+
+
 def _dropped(files: Files) -> None:
-    sheets = [line for line in _lines(files) if "watch.sheet_filed" in line]
-    files["facts.jsonl"] = files["facts.jsonl"].replace(sheets[6].encode(), b"")
+    files["facts.jsonl"] = files["facts.jsonl"].replace(_sheets(files)[6].encode(), b"")
+
+
+def _the_last(files: Files) -> None:
+    for line in _sheets(files)[-8:]:
+        files["facts.jsonl"] = files["facts.jsonl"].replace(line.encode(), b"")
+
+
+def _all_of_them(files: Files) -> None:
+    files["facts.jsonl"] = b""
+
+
+def _a_sheet(files: Files) -> str:
+    return sorted(name for name in files if name.startswith("sheets/"))[3]
 
 
 def _a_slot(files: Files) -> None:
-    name = sorted(name for name in files if name.startswith("sheets/"))[3]
-    files[name] = files[name].replace(b"ok", b"no", 1)
+    sheet = json.loads(files[_a_sheet(files)])
+    line = base64.b64decode(sheet["lines"]["cardpay"]).replace(b"ok", b"no", 1)
+    sheet["lines"]["cardpay"] = base64.b64encode(line).decode()
+    files[_a_sheet(files)] = json.dumps(sheet).encode()
+
+
+def _a_tally(files: Files) -> None:
+    sheet = json.loads(files[_a_sheet(files)])
+    sheet["tallies"]["cardpay"] = sheet["tallies"]["cardpay"].replace(":6", ":5")
+    files[_a_sheet(files)] = json.dumps(sheet).encode()
+
+
+def _no_runs(files: Files) -> None:
+    sheet = json.loads(files[_a_sheet(files)])
+    files[_a_sheet(files)] = json.dumps({**sheet, "parts": [], "lines": {}}).encode()
 
 
 def _no_sheet(files: Files) -> None:
-    del files[sorted(name for name in files if name.startswith("sheets/"))[3]]
+    del files[_a_sheet(files)]
 
 
 def _a_hash(files: Files) -> None:
@@ -126,33 +179,81 @@ def _cut_short(files: Files) -> None:
     files["leaves.bin"] = files["leaves.bin"][:-32]
 
 
-def _another_number(files: Files) -> None:
-    note = files["checkpoint"].decode().split("\n")
-    files["checkpoint"] = "\n".join([note[0], str(int(note[1]) - 1), *note[2:]]).encode()
+def _nonsense(files: Files) -> None:
+    files["facts.jsonl"] += b'5\n[0,5]\n[0,"[]"]\n' + b"[" * 5_000 + b"\n"
+
+
+SPOILT = [
+    (_a_byte, "watch.went_down at position"),
+    (_swapped, "it was moved"),
+    (_dropped, "a sheet is missing"),
+    (_the_last, "no sheet of the last"),
+    (_all_of_them, "no sheet of the last"),
+    (_a_slot, "the runs of cardpay are not those that were filed"),
+    (_a_tally, "the tally of cardpay is not the one that was filed"),
+    (_no_runs, "its runs are missing"),
+    (_no_sheet, "it is missing"),
+    (_a_hash, "not the ledger that was signed"),
+    (_cut_short, "facts, the bundle lists"),
+    (_nonsense, "it cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "names"), SPOILT)
+def test_every_flaw_is_named_even_if_the_sender_made_it(
+    tmp_path: Path, taken: tuple[bytes, bytes], spoil: Callable[[Files], None], names: str
+) -> None:
+    """A changed byte, a dropped or moved fact, a missing sheet: found though it was signed anew."""
+    files = files_in(taken[0])
+    spoil(files)
+    del files["manifest"]
+    files["manifest"] = SIGNER.manifest(files).encode()
+    code, said = checked(tmp_path, files)
+    assert code == 1
+    assert names in said
+
+
+def _the_sentence(files: Files) -> None:
+    files["evidence.json"] = files["evidence.json"].replace(b"99.9%", b"99.8%", 1)
+
+
+def _one_more(files: Files) -> None:
+    files["letter.txt"] = b"We owe you nothing."
 
 
 @pytest.mark.parametrize(
     ("spoil", "names"),
     [
-        (_a_byte, "watch.went_down at position"),
-        (_swapped, "it was moved"),
-        (_dropped, "a sheet is missing just before position"),
-        (_a_slot, "the sheet was changed"),
-        (_no_sheet, "is missing"),
-        (_a_hash, "not the ledger that was signed"),
-        (_cut_short, "facts, the bundle lists"),
-        (_another_number, "not signed by detente/sunny/side"),
+        *((spoil, "it was changed") for spoil, _ in SPOILT if spoil is not _no_sheet),
+        (_no_sheet, "it is missing"),
+        (_the_sentence, "evidence.json: it was changed"),
+        (_one_more, "letter.txt: it was put in afterwards"),
     ],
 )
-def test_every_flaw_is_named(
+def test_nobody_on_the_way_changes_anything(
     tmp_path: Path, taken: tuple[bytes, bytes], spoil: Callable[[Files], None], names: str
 ) -> None:
-    """A changed byte, a dropped or moved fact, a missing sheet: found, and the place is told."""
+    """Whoever has not the sender's key cannot change, add or take away a single file."""
     files = files_in(taken[0])
     spoil(files)
     code, said = checked(tmp_path, files)
     assert code == 1
     assert names in said
+
+
+def test_a_manifest_of_ones_own_is_no_manifest(tmp_path: Path, taken: tuple[bytes, bytes]) -> None:
+    """A list signed with another key under the same name, or none at all, ends with 2."""
+    files = files_in(taken[0])
+    name = key_of(files).partition("+")[0]
+    for manifest in (Signer(name, bytes(32)).manifest(files), "nothing"):
+        code, said = checked(tmp_path, {**files, "manifest": manifest.encode()})
+        assert (code, "the manifest is not signed" in said) == (2, True)
+
+
+def test_nobody_else_is_shown(taken: tuple[bytes, bytes]) -> None:
+    """Another vendor's check runs in the same place: neither its name nor its runs are in there."""
+    for name, content in files_in(taken[0]).items():
+        assert b"mailer" not in content, name
 
 
 def test_the_past_cannot_be_written_anew(tmp_path: Path, taken: tuple[bytes, bytes]) -> None:

@@ -45,6 +45,10 @@ def told(text: str) -> str:
         ("{default: 3, at_least: 5}", "default", "outside its own bounds"),
         ("{default: 3, rules: [{who: {a: 1}}]}", "rules[0]", "give the knob's values names"),
         ("schedule: [{at: 2026-12-01T08:00:00, to: on}]", "schedule[0].at", "which time zone"),
+        ("schedule: [{at: 2300-12-01T08:00:00Z, to: on}]", "schedule[0].at", "before 2100"),
+        ("schedule: [{at: 0001-01-01T08:00:00Z, to: on}]", "schedule[0].at", "in the year 1;"),
+        ("remove_by: 2027-02-31", "remove_by", "a date such as 2026-05-31"),
+        ("variants: {}", "variants", "at least 1 entries"),
         ("schedule: [{at: 2026-12-01T08:00:00Z, to: up}]", "schedule[0].to", "on, off or a share"),
         ("guard: {checks: [shap]}", "guard.checks[0]", "did you mean shop?"),
         ("guard: {for: 0s}", "guard.for", "write 10m"),
@@ -62,6 +66,7 @@ def test_a_mistake_names_place_and_remedy(said: str, place: str, remedy: str) ->
     entry = said if said.startswith("{") else "{" + said + "}"
     says = told(f"toggles: {{toggles: {{it: {entry}}}}}")
     assert f"toggles.toggles.it.{place}" in says or place in says
+    assert "  toggles.toggles.it" in says
     assert remedy in says
 
 
@@ -98,6 +103,9 @@ def test_a_file_of_flagd_beside_the_configuration(tmp_path: Path) -> None:
     ("document", "more", "remedy"),
     [
         ("{", "{}", "flags.json is not JSON: line 1"),
+        ("[1]", "{}", "the document: is not an object"),
+        ("[" * 100_000 + "]" * 100_000, "{}", "flags.json is nested too deeply"),
+        ('{"flags":' * 500 + "{}" + "}" * 500, "{}", "levels deep"),
         ({"flags": {"it": {"state": "ON"}}}, "{}", "flags.it"),
         ({"flags": {"it": FLAG}}, "{it: {percent: 5%}}", "defined in toggles.file already"),
         ({"flags": {"a/b": FLAG}}, "{}", "the flag “a/b” cannot have an address"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from detente.commands import root
-from detente.facts.watch import CameBack, LostSight, SheetFiled, WentDown
+from detente.facts.watch import CameBack, LostSight, SheetFiled, WentDown, parts_of, seal_of
 from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Vendor
 from detente.kernel.clock import NS, instant
@@ -112,7 +111,7 @@ def test_sheets_cover_a_day_without_gap_or_overlap() -> None:
             packed = world.node.ledger.attachment(recorded.position)
             assert packed is not None
             assert isinstance(recorded.fact, SheetFiled)
-            assert hashlib.sha256(packed).hexdigest() == recorded.fact.sha256
+            assert seal_of(parts_of(packed).values()) == recorded.fact.sha256
         (standing, _) = queries.standings(world.node)
         assert standing.unmeasured == []
 

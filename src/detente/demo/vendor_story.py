@@ -376,7 +376,8 @@ async def _promise_of_evidence(story: VendorStory) -> None:
     bundle.write_bytes(await story.line.raw(f"{story.address}/sla/cardpay-uptime/evidence.zip"))
     with zipfile.ZipFile(bundle) as opened:
         (story.home / "verify.py").write_bytes(opened.read("verify.py"))
-    check = [sys.executable, "-I", "-S", str(story.home / "verify.py"), str(bundle)]
+    key = (await story.line.text(f"{story.address}/sla/key.txt")).strip()
+    check = [sys.executable, "-I", "-S", str(story.home / "verify.py"), str(bundle), "--key", key]
     done = await asyncio.create_subprocess_exec(*check, stdout=asyncio.subprocess.PIPE)
     said, _ = await done.communicate()
     lines = said.decode().strip().splitlines()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -277,7 +278,8 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
 class SheetFiled(Fact, frozen=True, kw_only=True):
     """Everything one place saw in one interval. The attachment lists every expected slot.
 
-    The attachment may expire; its SHA-256 and the tallies stay.
+    The attachment may expire; its seal and the tallies stay. The seal is the SHA-256 over those of
+    the checks' parts (`parts_of`), so that the part of one check can be shown without the others'.
     """
 
     since: Instant
@@ -295,6 +297,18 @@ class SheetFiled(Fact, frozen=True, kw_only=True):
         ran = sum(each.expected - each.not_run for each in self.tallies.values())
         failed = sum(each.failed for each in self.tallies.values())
         return f"filed what it saw: {ran} checks run, {failed} failed"
+
+
+def parts_of(detail: bytes) -> dict[str, bytes]:
+    """A sheet's attachment, check by check: msgpack of the name and its slots, in order of names."""
+    checks = msgspec.msgpack.decode(detail)["checks"]
+    return {name: msgspec.msgpack.encode((name, checks[name])) for name in sorted(checks)}
+
+
+def seal_of(parts: Iterable[bytes]) -> str:
+    """The seal of a sheet with these parts."""
+    together = b"".join(hashlib.sha256(part).digest() for part in parts)
+    return hashlib.sha256(together).hexdigest()
 
 
 OUTAGE = SpanKind("outage", opens=(WentDown,), closes=(CameBack, Retired), whole=(WasDown,))

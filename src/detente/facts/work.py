@@ -181,7 +181,7 @@ class CallEdited(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         under = ", and is sent under a new key" if self.key else ""
-        worth = f" (worth {self.money} now)" if self.money else ""
+        worth = f" (worth {self.money})" if self.money else ""
         return f"was edited at {self.pointer}{worth}{under}: {self.reason}"
 
 

@@ -57,9 +57,7 @@ def _teams(found: Found) -> list[str]:
     lines = ["# Who is told when something fails. Both sides belong here.", "teams:"]
     sends = found.mail is not None
     mail = f", mail: [{_quoted(found.author)}]" if found.author and sends else ""
-    hint = (
-        "" if mail else "  # add mail: [you@example.com] (and mail, below) or webhook: https://…"
-    )
+    hint = "" if mail else "  # add mail: [you@example.com] (and mail, below) or webhook: https://…"
     lines.append(f"  dev: {{title: Development{mail}}}{hint}")
     lines.append(
         "  ops: {title: Operations}"

@@ -21,6 +21,7 @@ from detente.kernel.ledger import Query
 from detente.kernel.money import Money
 from detente.kernel.money import total as sums
 from detente.kernel.slice import Ask, Lever, NotFound, Page, Panel, Sign
+from detente.kernel.views import Unfolded
 
 if TYPE_CHECKING:
     from detente.kernel.node import Node, Unwritten
@@ -301,6 +302,7 @@ def signs_of(node: Node) -> list[Sign]:
         said = [_nobody_watches(node), *(sign for sign in said if sign.tone in ("bad", "warn"))]
     elif node.unwritten:
         said = [_nothing_is_written(node.unwritten), *said]
+    said += map(_unfolded, node.views.unfolded())
     return sorted(said, key=lambda sign: (_WORST_FIRST.index(sign.tone), sign.since or 0))
 
 
@@ -317,6 +319,16 @@ def _nothing_is_written(unwritten: Unwritten) -> Sign:
         " memory only, and calls are refused"
     )
     return Sign(tone="bad", about=HERE, sentence=says, since=unwritten.since)
+
+
+def _unfolded(missing: Unfolded) -> Sign:
+    many = f"{missing.facts:,} facts".replace(",", " ") if missing.facts > 1 else "one fact"
+    says = (
+        f"{many} could not be folded into the rows of “{missing.noun}”, first at position"
+        f" {missing.first} ({missing.error}): its pages may miss something. The ledger is whole; please"
+        " report this"
+    )
+    return Sign(tone="warn", about=HERE, sentence=says)
 
 
 def panels_of(node: Node, about: Subject) -> tuple[Shown, ...]:

@@ -8,7 +8,9 @@ move and a file stays. Only ever add fields, with defaults: every fact ever ship
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -47,6 +49,10 @@ class Unknown(Fact, frozen=True, kw_only=True):
 
     def says(self) -> str:
         return f"{self.called}, which this version of Détente cannot read"
+
+
+class Unfit(ValueError):
+    """A fact holds a number that cannot be kept; the message says where. Nothing was written."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -98,6 +104,37 @@ def encode(fact: Fact) -> bytes:
     if isinstance(fact, Unknown):
         return fact.body
     return _encoder.encode(fact)
+
+
+def check(fact: Fact, body: bytes) -> None:
+    """Raises Unfit for a number that the file or its rows could not hold. `body`: it, encoded."""
+    if _SUSPECT.search(body) and not isinstance(fact, Unknown):
+        for where in _unfit("", msgspec.to_builtins(fact)):
+            raise Unfit(
+                f"{where}: no fact can hold this number; write one of at most {_DIGITS} digits."
+                " Nothing was written down."
+            )
+
+
+_DIGITS = 18
+_SUSPECT = re.compile(rb"9[2-9][0-9]{17}|[0-9]{20}|null")  # JSON has no word but null for NaN
+
+
+def _unfit(where: str, said: Any) -> Iterator[str]:
+    """Where a whole number has more than 64 bits, or one with a point is none."""
+    match said:
+        case bool() | None | str():
+            return
+        case int() if not -(1 << 63) <= said < 1 << 63:
+            yield where
+        case float() if not math.isfinite(said):
+            yield where
+        case dict():
+            for name, each in said.items():
+                yield from _unfit(f"{where}.{name}".lstrip("."), each)
+        case list() | tuple():
+            for index, each in enumerate(said):
+                yield from _unfit(f"{where}[{index}]", each)
 
 
 def decode(name: str, body: bytes, about: Subject) -> Fact:

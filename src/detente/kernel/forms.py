@@ -14,9 +14,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 import msgspec.inspect as look
 
+from detente.kernel.clock import Instant, Seconds, later
 from detente.kernel.money import Money, money
 
 F = TypeVar("F", bound=msgspec.Struct)
+T = TypeVar("T")
 
 Shape = Literal["text", "long", "number", "yes", "choice"]
 
@@ -64,6 +66,30 @@ def fill(form: type[F], said: Mapping[str, Any]) -> F:
         return msgspec.convert(kept, form, strict=False)
     except msgspec.ValidationError as wrong:
         raise BadForm(_plainly(str(wrong))) from None
+
+
+def decoded(body: bytes, kind: type[T], like: str) -> T:
+    """What a program sent, in its type. Raises BadForm, which shows what it is `like`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as wrong:
+        says = _plainly(str(wrong)).rstrip(".")
+        where = "" if "`$." in str(wrong) else "The body: "
+        raise BadForm(f"{where}{says}. Send JSON such as {like}.") from None
+    except RecursionError:
+        raise BadForm(f"The body is nested too deeply. Send JSON such as {like}.") from None
+    except (msgspec.DecodeError, UnicodeError) as broken:
+        raise BadForm(f"The body is not JSON: {broken}. Send JSON such as {like}.") from None
+
+
+_FURTHEST: Seconds = 3_653 * 86_400.0
+
+
+def within_ten_years(at: Instant, now: Instant, field: str) -> Instant:
+    """The same moment, if somebody can have meant it. Raises BadForm."""
+    if not later(now, -_FURTHEST) <= at <= later(now, _FURTHEST):
+        raise BadForm(f"{field}: this is more than ten years from now; look at the year.")
+    return at
 
 
 def _printable(value: Any, *, lines: bool) -> Any:

@@ -55,6 +55,19 @@ def text(said: str, secrets: Iterable[str] = ()) -> str:
     return _DIGITS.sub(_card, said)
 
 
+_LINE = re.compile(r"^([ \t]*(?:export +|declare -\w+ +)?([A-Za-z_][\w.-]*)=)(.+)$", re.MULTILINE)
+_WORD = re.compile(r"""(?<![\w.?&;#-])(([A-Za-z_][\w.-]*)=)("[^"\n]*"|'[^'\n]*'|[^\s"'&]+)""")
+
+
+def printed(said: str, secrets: Iterable[str] = ()) -> str:
+    """What a program printed, without these secrets, and without the values of `NAME=value` where
+    the name says that it is one: of the whole line where the line begins so."""
+    said = text(said, secrets)
+    for pattern in (_LINE, _WORD):
+        said = pattern.sub(lambda each: each[1] + (HIDDEN if is_secret(each[2]) else each[3]), said)
+    return said
+
+
 def _paired(pair: re.Match[str]) -> str:
     return f"{pair[1]}{pair[2]}={HIDDEN if is_secret(pair[2]) else pair[3]}"
 

@@ -11,6 +11,7 @@ import hmac
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Clock, Instant, later
+from detente.kernel.config import Secret, SecretMissing, secrets_in
 from detente.kernel.fact import Fact, Recorded, Subject
 from detente.kernel.ledger import Condition, Conflict, Ledger, LedgerError, Query, Receipt
 from detente.kernel.mailing import Mail
@@ -70,6 +72,19 @@ class Node:
     def key_for(self, purpose: str) -> bytes:
         """32 secret bytes that stay the same, another for each purpose."""
         return hmac.digest(self.key, purpose.encode(), "sha256")
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that people refer to in what they declared."""
+        return (*secrets_in(self.declared), *secrets_in(self.catalogue))
+
+    def revealed(self) -> tuple[str, ...]:
+        """What nobody may read in anything that a program printed: those secrets, and our token."""
+        found = [self.token] if self.token else []
+        for secret in self.secrets:
+            with suppress(SecretMissing):
+                found.append(secret.reveal())
+        return tuple(dict.fromkeys(found))
 
     @property
     def mail(self) -> Mail | None:

@@ -9,6 +9,7 @@ the rows, so a crash neither repeats nor forgets.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,20 @@ import apsw
 from detente.kernel.fact import Recorded
 from detente.kernel.ledger import Ledger
 
+log = logging.getLogger(__name__)
+
 Rows = apsw.Connection
 """Where a projection writes and a query reads: plain SQL."""
 
 _BATCH = 2_000
 _OURS = 0x44745677  # "DtVw": says that a SQLite file holds views and nothing else
-_FORM = "3"  # of this file itself
+_FORM = "4"  # of this file itself
+
+
+_LONGEST_ERROR = 200
+_OF_THE_FACT = (
+    apsw.ConstraintError, apsw.MismatchError, apsw.RangeError, apsw.SQLError, apsw.TooBigError,
+)  # fmt: skip
 
 
 class NotViews(Exception):
@@ -46,6 +55,16 @@ class Projection:
         return hashlib.sha256(f"{self.tables}{self.hears}{self.version}".encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Unfolded:
+    """Facts that a projection stumbled over, and passed by."""
+
+    noun: str
+    facts: int
+    first: int  # its position
+    error: str  # what the first of them met with
+
+
 class Views:
     """The rows of all projections, and how far they have read."""
 
@@ -60,6 +79,7 @@ class Views:
             self.rows.execute(f"pragma {wish}")
         self._projections = tuple(projections)
         self._hearers: dict[str, list[Projection]] = {}
+        self._lamented: set[str] = set()
         for each in self._projections:
             for name in each.hears:
                 self._hearers.setdefault(name, []).append(each)
@@ -81,6 +101,12 @@ class Views:
         for (position,) in self.rows.execute("select position from views_read"):
             return int(position)
         return 0
+
+    def unfolded(self) -> list[Unfolded]:
+        """What is missing from these rows: facts that could not be folded, by projection."""
+        asked = """select noun, count(*), min(position), error from views_unfolded
+          group by noun order by noun"""  # SQLite takes the error from where the minimum stands
+        return [Unfolded(*row) for row in self.rows.execute(asked)]
 
     def catch_up(self, ledger: Ledger) -> int:
         """Fold everything that is new; answers with the position reached."""
@@ -110,7 +136,16 @@ class Views:
         """All of the batch or nothing; answers with the position reached.
 
         Nothing if somebody else, with the same file open, has come to another position meanwhile.
+        A projection that stumbles over a fact passes it by: the ledger is right, and goes on.
         """
+        try:
+            return self._fold_with(_plainly, after, batch)
+        except Exception as error:
+            if not _of_the_fact(error):
+                raise
+        return self._fold_with(self._with_care, after, batch)
+
+    def _fold_with(self, fold: _Folding, after: int, batch: Sequence[Recorded]) -> int:
         with self.rows:
             self.rows.execute("update views_read set position = position")  # now nobody else writes
             reached = self.position
@@ -118,12 +153,34 @@ class Views:
                 return reached
             for recorded in batch:
                 for projection in self._hearers.get(recorded.name, ()):
-                    projection.fold(self.rows, recorded)
+                    fold(projection, self.rows, recorded)
             last = batch[-1]
             self.rows.execute(
                 "update views_read set position = ?, at = ?", (last.position, last.at)
             )
         return last.position
+
+    def _with_care(self, projection: Projection, rows: Rows, recorded: Recorded) -> None:
+        """Of a fact that it stumbles over it keeps nothing but that it did."""
+        try:
+            with rows:
+                projection.fold(rows, recorded)
+        except Exception as error:
+            if not _of_the_fact(error):
+                raise
+            told = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+            missing = (projection.noun, recorded.position, told)
+            rows.execute("insert into views_unfolded values (?, ?, ?)", missing)
+            self._lament(projection.noun, recorded, error)
+
+    def _lament(self, noun: str, recorded: Recorded, error: Exception) -> None:
+        """Loudly once for each projection; how many there are stands in the rows."""
+        level = logging.DEBUG if noun in self._lamented else logging.ERROR
+        self._lamented.add(noun)
+        log.log(
+            level, "fact %s (%s) could not be folded into %s and was passed by",
+            recorded.position, recorded.name, noun, exc_info=error,
+        )  # fmt: skip
 
     def _last_on_disk(self) -> tuple[int, int]:
         for position, at in self.rows.execute("select position, at from views_read"):
@@ -157,5 +214,24 @@ class Views:
                 self.rows.execute(f'drop table "{table}"')
             self.rows.execute("create table views_read(position integer, at integer, shape text)")
             self.rows.execute("insert into views_read values (0, 0, ?)", (self._shape(),))
+            self.rows.execute(_UNFOLDED)
             for each in self._projections:
                 self.rows.execute(each.tables)
+
+
+_Folding = Callable[[Projection, Rows, Recorded], None]
+_UNFOLDED = """
+create table views_unfolded(
+  noun text, position integer, error text, primary key (noun, position)) without rowid;
+"""
+
+
+def _plainly(projection: Projection, rows: Rows, recorded: Recorded) -> None:
+    projection.fold(rows, recorded)
+
+
+def _of_the_fact(error: Exception) -> bool:
+    """False where the file, the disk or the memory is to blame: the next try may work."""
+    if isinstance(error, apsw.Error):
+        return isinstance(error, _OF_THE_FACT)
+    return not isinstance(error, (MemoryError, OSError))

@@ -114,7 +114,11 @@ def _evidence(promise: str, *, period: str | None, out: Path | None) -> None:
     target = out or Path(f"{promise}-evidence.zip")
     target.write_bytes(bundle)
     click.echo(f"Wrote {target} ({len(bundle):,} bytes). Whoever gets it checks it offline:")
-    click.echo(f"  unzip {target} verify.py && python3 verify.py {target}")
+    click.echo(f"  unzip {target} verify.py && python3 verify.py {target} --key $(detente sla key)")
+
+
+def _key() -> None:
+    click.echo(caller().fetch("/sla/key.txt").decode(), nl=False)
 
 
 def _checkpoint() -> None:
@@ -152,6 +156,15 @@ sla.add_command(
         help="Print the claim for what a vendor owes, as a text to read over and send.",
         example="detente sla claim-draft cardpay-uptime --period 2026-10",
         callback=_claim_draft,
+    )
+)
+sla.add_command(
+    Command(
+        "key",
+        params=[*common()],
+        help="Print the public key by which a vendor checks evidence: write it into the contract.",
+        example="detente sla key",
+        callback=_key,
     )
 )
 sla.add_command(

@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from detente.facts.sla import CheckpointSigned, Excluded, IncludedAgain
 from detente.facts.watch import CameBack, WentDown
 from detente.kernel.clock import Instant, later
@@ -14,8 +16,10 @@ from detente.kernel.fact import Fact
 from detente.kernel.node import Node
 from detente.kernel.slice import Effect
 from detente.sla import decisions, queries
+from detente.sla.engine.bundle import About, Gathering
 from detente.sla.engine.calendar import Period, period_at
 from detente.sla.engine.log import Log
+from detente.sla.queries import Reckoning
 from detente.sla.settings import Promise, Sla
 
 _EVERY = 60.0
@@ -105,6 +109,39 @@ async def read_on(node: Node, log: Log) -> None:
         for recorded in node.ledger.read(after=log.position, limit=_AT_ONCE):
             log.add(recorded)
         await asyncio.sleep(0)
+
+
+async def gather(node: Node, found: Reckoning, name: str) -> bytes:
+    """The evidence for a promise in a period: a zip file that anybody can check offline."""
+    log, period = queries.log(node), found.standing.period
+    until = min(found.standing.until, node.clock.now())
+    subjects = {f"check:{each}" for each in found.checks} | {f"promise:{found.name}"}
+    gathering, index, position = Gathering(subjects, found.checks), 0, 0
+    async with log.busy:  # one at a time: it reads the whole ledger
+        await read_on(node, log)
+        while position < log.position:
+            for recorded in node.ledger.read(after=position, until=log.position, limit=_AT_ONCE):
+                gathering.note(recorded)
+                dealt = queries.is_dealt_with(recorded, period)
+                inside = period.start <= recorded.at <= until + queries.LATE
+                if gathering.wants(recorded) and (inside or dealt):
+                    detail = node.ledger.attachment(recorded.position)
+                    gathering.take(index, recorded, detail)
+                index, position = index + 1, recorded.position
+            await asyncio.sleep(0)
+        signer = queries.signer(node)
+        about = About(
+            says=queries.in_words(node, found),
+            key=signer.verifier_key,
+            promise=found.name,
+            period=period.name,
+            start=max(period.start, node.began()),
+            until=until,
+            place=f"place:{getattr(node.declared.get('watch'), 'place', 'here')}",
+            terms=msgspec.Raw(msgspec.json.encode(found.promise, enc_hook=str)),
+            checks=found.checks,
+        )
+        return gathering.packed(name, about, log, signer)
 
 
 async def _sign_on_time(node: Node) -> None:

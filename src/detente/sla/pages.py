@@ -26,7 +26,7 @@ from detente.kernel.slice import Answered, Ask, Asked, Endpoint, Page, Panel, Re
 from detente.sla import decisions, queries
 from detente.sla.decisions import Day, Standing
 from detente.sla.decisions.claims import Claim, Exclusion, Ticket
-from detente.sla.effects import read_on
+from detente.sla.effects import gather, read_on
 from detente.sla.engine.calendar import Every, period_at
 from detente.sla.engine.deadlines import by_when, windows
 from detente.sla.engine.moments import both, length, without
@@ -266,7 +266,8 @@ def steps(card: Card, promise: Promise) -> list[Step]:
     whole = made.period.length / NS
     owed = str(made.owed) if made.owed else "nothing"
     measured = "no time was measured" if made.attained is None else "up ÷ (up + down)"
-    whole_says = f"(whole period{_less(made)})" if made.excluded else "whole period"
+    less = _less(made)
+    whole_says = f"(whole period{less})" if less else "whole period"
     outcome = "the vendor's attainment" if made.final else "if nothing more happens until the end"
     found = [
         Step("The whole period", lasting(whole), f"{card.period}, {promise.timezone}"),
@@ -274,12 +275,12 @@ def steps(card: Card, promise: Promise) -> list[Step]:
         Step("Not measured", _long(made.unmeasured), "nobody looked, or nobody could tell"),
         Step("Down", _long(made.down), _down(promise, made)),
         *_excluded(made),
-        Step("Up", _long(made.up), f"elapsed − not measured − down{_less(made)}"),
+        Step("Up", _long(made.up), f"elapsed − not measured − down{less}"),
         Step("Attained of the time measured", made.attained_says, measured),
         Step(
             "Attained under the contract",
             made.under_contract_says,
-            f"({whole_says} − down) ÷ {whole_says}: {outcome}; time not measured counts for them",
+            f"(whole period{less} − down) ÷ {whole_says}: {outcome}; time not measured counts for them",
         ),
         *_with_all(card.without),
         Step("Allowed downtime", _long(made.allowed), f"(100% − {made.target}) × {whole_says}"),
@@ -464,9 +465,8 @@ async def _evidence(node: Node, asked: Asked) -> Answered:
     name = asked.path["promise"]
     promise = queries.promise_named(node, name)
     period = queries.period_asked(node, promise, asked.query.get("period"))
-    await read_on(node, queries.log(node))
     file = f"{name}-{period.name}.zip"
-    body = queries.bundle(node, queries.reckon(node, name, promise, period), file)
+    body = await gather(node, queries.reckon(node, name, promise, period), file)
     shown = {"Content-Disposition": f'attachment; filename="{file}"'}
     return Answered(body=body, type="application/zip", headers=shown)
 
@@ -502,7 +502,18 @@ async def _checkpoint(node: Node, _asked: Asked) -> Answered:
     return Answered(body=note.encode(), type="text/plain; charset=utf-8")
 
 
+async def _key(node: Node, _asked: Asked) -> Answered:
+    key = queries.signer(node).verifier_key
+    return Answered(body=f"{key}\n".encode(), type="text/plain; charset=utf-8")
+
+
 ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/sla/key.txt",
+        "The public key by which others check what we sign: give it to the vendor once.",
+        _key,
+    ),
     Endpoint(
         "GET",
         "/sla/{promise}/evidence.zip",

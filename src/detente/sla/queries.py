@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import msgspec
 
-from detente.facts.node import Started, Stopped
 from detente.facts.sla import (
     CheckpointSigned,
     Claimed,
@@ -18,7 +17,6 @@ from detente.facts.sla import (
     PromiseRestored,
     VendorTold,
 )
-from detente.facts.watch import SheetFiled
 from detente.kernel import spans
 from detente.kernel.clock import NS, Instant, lasting
 from detente.kernel.fact import Recorded
@@ -30,15 +28,14 @@ from detente.kernel.views import Rows
 from detente.sla import decisions
 from detente.sla.decisions import Account, Evidence, Standing
 from detente.sla.decisions.claims import Claim, Dealings, Ticket, claim, dealings, tickets
-from detente.sla.engine.bundle import About, packed
 from detente.sla.engine.calendar import Period, period_at, period_named
 from detente.sla.engine.deadlines import windows
-from detente.sla.engine.log import Log, leaf_of
+from detente.sla.engine.log import Log
 from detente.sla.engine.moments import Moments, both, union, without
 from detente.sla.engine.note import Signer
 from detente.sla.settings import Promise, Sla
 
-_LATE = 60 * NS
+LATE = 60 * NS
 """A sheet is filed some seconds after its end; later than this it is missing."""
 
 
@@ -250,7 +247,7 @@ def _seen(rows: Rows, check: str, start: Instant, end: Instant, now: Instant) ->
     """When somebody looked. The sheet being written just now counts, until it is overdue."""
     filed = [(int(left), int(right)) for left, right in rows.execute(_SEEN, (check, end, start))]
     for until, patience in rows.execute(_FRESH, (check,)):
-        if until < now <= until + patience + _LATE:
+        if until < now <= until + patience + LATE:
             filed.append((until, now))
     return both(union(filed), [(start, end)]) if end > start else []
 
@@ -314,52 +311,6 @@ def last_checkpoint(node: Node) -> CheckpointSigned | None:
     return None
 
 
-_TELLING = (Started.name, Stopped.name, CheckpointSigned.name, SheetFiled.name)
-
-
-def bundle(node: Node, found: Reckoning, name: str) -> bytes:
-    """The evidence for a promise in a period: a zip file that anybody can check offline."""
-    told, made = signer(node), log(node)
-    period = found.standing.period
-    chosen, sheets, expired, notes = [], {}, [], {}
-    subjects = {f"check:{each}" for each in found.checks} | {f"promise:{found.name}"}
-    last = min(found.standing.until, node.clock.now()) + _LATE
-    for index, recorded in enumerate(node.ledger.read(until=made.position)):
-        if isinstance(recorded.fact, CheckpointSigned):
-            notes[recorded.fact.size] = recorded.fact.note
-        if recorded.about == f"promise:{found.name}" and is_dealt_with(recorded, period):
-            chosen.append((index, leaf_of(recorded)))
-            continue
-        if not period.start <= recorded.at <= last:
-            continue
-        if recorded.name in _TELLING or recorded.about in subjects:
-            chosen.append((index, leaf_of(recorded)))
-        if isinstance(recorded.fact, SheetFiled):
-            detail = node.ledger.attachment(recorded.position)
-            if detail is None:
-                expired.append(index)
-            else:
-                sheets[index] = detail
-    about = About(
-        says=_in_words(node, found),
-        key=told.verifier_key,
-        promise=found.name,
-        period=period.name,
-        terms=msgspec.Raw(msgspec.json.encode(found.promise, enc_hook=str)),
-        checks=found.checks,
-        expired=tuple(expired),
-    )
-    return packed(
-        name,
-        about,
-        checkpoint=told.checkpoint(made.size, made.root),
-        checkpoints=notes,
-        hashes=made.hashes,
-        facts=chosen,
-        sheets=sheets,
-    )
-
-
 def is_dealt_with(recorded: Recorded, period: Period) -> bool:
     """What was left out of the period or claimed for it matters whenever that was done."""
     match recorded.fact:
@@ -373,7 +324,8 @@ def is_dealt_with(recorded: Recorded, period: Period) -> bool:
             return False
 
 
-def _in_words(node: Node, found: Reckoning) -> str:
+def in_words(node: Node, found: Reckoning) -> str:
+    """What the sender of the evidence says of it."""
     made, vendor = found.standing, node.catalogue.title(f"vendor:{found.promise.vendor}")
     owed = f"; owed: {made.owed}" if made.owed else ""
     if found.without:

@@ -220,7 +220,11 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(description="how often the ledger so far is summed up and signed"),
     ] = Duration(3600)
     origin: Annotated[
-        str, Meta(description="the name under which checkpoints are signed; by default from `name`")
+        str,
+        Meta(
+            pattern=r"^[^\s+]*$",
+            description="the name under which checkpoints are signed; by default from `name`",
+        ),
     ] = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from textwrap import fill
 
 from detente.kernel.clock import NS, Instant, lasting, moment
 from detente.kernel.money import Money
@@ -12,6 +13,7 @@ from detente.sla.engine.calendar import Every
 from detente.sla.engine.moments import Moments
 from detente.sla.settings import Promise
 
+_WIDTH = 76  # as mails are
 _MEASURED = "(period - left out - down) / (period - left out)"
 
 
@@ -60,12 +62,12 @@ def _head(promise: Promise, when: str, amount: Money | None) -> str:
 
 
 def _opening(vendor: str, promise: Promise, standing: Standing, when: str) -> str:
-    return (
-        f"To {vendor}:\n\n"
+    said = (
         f"our contract promises that your service is up for {standing.target} of every"
         f" {promise.period}. In {when} it was not: by our measurement it attained"
         f" {standing.under_contract_says}{'' if standing.final else ' at best'}."
     )
+    return f"To {vendor}:\n\n{fill(said, _WIDTH)}"
 
 
 def _reckoning(promise: Promise, standing: Standing, claim: Claim) -> Iterator[str]:
@@ -114,10 +116,11 @@ def _left_out(promise: Promise, standing: Standing, done: Dealings) -> Iterator[
 
 
 def _measured(standing: Standing, checks: Iterable[str]) -> str:
-    return (
+    said = (
         f"Measured by {', '.join(checks) or 'nothing'}. Time in which nobody looked"
         f" ({_long(standing.unmeasured)}) counts as up."
     )
+    return fill(said, _WIDTH)
 
 
 def _long(seconds: float) -> str:

@@ -9,6 +9,8 @@ version 1. Two kindnesses go beyond it, because clients of today stumble without
 from __future__ import annotations
 
 import asyncio
+import hmac
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
@@ -17,14 +19,19 @@ from typing import Any
 import mmh3
 import msgspec
 
-from detente.facts.toggles import Counted, Usage
-from detente.kernel.clock import Seconds
+from detente.facts.toggles import Counted
+from detente.facts.toggles import Usage as Told
+from detente.kernel.clock import NS, Instant, Seconds, iso
+from detente.kernel.config import SecretMissing
 from detente.kernel.forms import BadForm
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint
 from detente.toggles import queries
-from detente.toggles.engine.counting import Batch, decoded
+from detente.toggles.engine.counting import Batch, Usage, decoded
 from detente.toggles.engine.ruleset import UNSET, Answer, Ruleset
+from detente.toggles.settings import Toggles
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT: Seconds = 15.0
 _CLOSE_WHEN_IDLE = 120  # seconds, what the protocol takes for granted
@@ -32,6 +39,8 @@ _STREAM = "text/event-stream"
 _HEARS = ("toggles.*",)
 _EVENTS = "/ofrep/v1/events"
 _LARGEST = 2 * 1024 * 1024  # ten thousand counts
+_A_DAY = 86_400 * NS
+_MOST_TIMES = 2**53  # whole numbers up to here are exact everywhere
 _NAME = re.compile(r"[\w.@/-]{1,80}")
 
 Context = Mapping[str, Any]
@@ -48,6 +57,21 @@ class _BadContext(Exception):
 
 class _Request(msgspec.Struct, frozen=True):
     context: dict[str, Any] = {}
+
+
+def admits(node: Node, asked: Asked) -> bool:
+    """Does it show the token of programs that only ask, and tell what they asked for?
+
+    The node's own token, which pulls levers, opens these addresses too.
+    """
+    declared = node.settings(Toggles).token
+    try:
+        token = declared.reveal() if declared is not None else ""
+    except SecretMissing as missing:
+        log.error("Programs with the token of toggles are turned away: %s.", missing)
+        return False
+    shown = asked.headers.get("authorization", "")
+    return bool(token) and hmac.compare_digest(shown.encode(), f"Bearer {token}".encode())
 
 
 # -- OFREP -----------------------------------------------------------------------------------------
@@ -169,30 +193,43 @@ async def counts(node: Node, asked: Asked) -> Answered:
         raise BadForm(
             f"These are no counts: {error}; docs/reference/toggles.md shows some."
         ) from None
-    _check(batch)
+    _check(batch, node.clock.now())
     told = Counted(
         about=f"program:{batch.program}",
         since=batch.since,
         until=batch.until,
         counts={
-            toggle: {name: Usage(u.asked, u.worked, u.failed) for name, u in variants.items()}
+            toggle: {name: Told(u.asked, u.worked, u.failed) for name, u in variants.items()}
             for toggle, variants in batch.counts.items()
         },
     )
-    await node.record(told, by=f"program:{batch.program}", key=f"toggles.counts:{batch.id}")
+    key = f"toggles.counts:{batch.program}:{batch.id}"  # two programs may choose the same id
+    await node.record(told, by=f"program:{batch.program}", key=key)
     return Answered(status=204)
 
 
-def _check(batch: Batch) -> None:
-    used = [usage for variants in batch.counts.values() for usage in variants.values()]
+def _check(batch: Batch, now: Instant) -> None:
     if not _NAME.fullmatch(batch.program):
         raise BadForm("“program” names who counted: up to 80 letters, digits, dots and dashes.")
     if not _NAME.fullmatch(batch.id):
         raise BadForm("“id” tells this batch from others: up to 80 letters, digits and dashes.")
     if batch.since > batch.until:
         raise BadForm("“until” comes after “since”: swap them.")
-    if any(min(usage.asked, usage.worked, usage.failed) < 0 for usage in used):
-        raise BadForm("“counts” holds a number below 0; nothing is asked for less than never.")
+    for name, at in (("since", batch.since), ("until", batch.until)):
+        if abs(at - now) > _A_DAY:
+            raise BadForm(
+                f"“{name}” is more than a day from now, {iso(now)}: send nanoseconds since 1970 in UTC,"
+                " soon after they were counted."
+            )
+    for toggle, variants in batch.counts.items():
+        for variant, usage in variants.items():
+            _check_usage(f"counts.{toggle}.{variant}", usage)
+
+
+def _check_usage(place: str, usage: Usage) -> None:
+    for name, times in msgspec.structs.asdict(usage).items():
+        if not 0 <= times <= _MOST_TIMES:
+            raise BadForm(f"“{place}.{name}” is {times}; it is from 0 to {_MOST_TIMES}.")
 
 
 # -- streams -------------------------------------------------------------------------------------------
@@ -296,15 +333,20 @@ ENDPOINTS = (
         "/ofrep/v1/evaluate/flags/{key}",
         "What one toggle answers to the context that is sent (OFREP).",
         evaluate,
+        admits=admits,
     ),
     Endpoint(
         "POST",
         "/ofrep/v1/evaluate/flags",
         "What every toggle answers to the context that is sent (OFREP).",
         evaluate_all,
+        admits=admits,
     ),
     Endpoint("GET", _EVENTS, "Tells when to ask again, as server-sent events (OFREP).", events),
     Endpoint("GET", "/toggles/definitions", "All toggles with their rules, as flagd has them.", definitions),
     Endpoint("GET", "/toggles/stream", "The same, again whenever they change.", stream),
-    Endpoint("POST", "/toggles/counts", "Takes what a program asked for, and how it went.", counts, largest=_LARGEST),
+    Endpoint(
+        "POST", "/toggles/counts", "Takes what a program asked for, and how it went.", counts,
+        admits=admits, largest=_LARGEST,
+    ),
 )  # fmt: skip

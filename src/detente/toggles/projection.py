@@ -196,7 +196,7 @@ def _fold_schedule(rows: Rows, recorded: Recorded) -> None:
 
 def _fold_counts(rows: Rows, recorded: Recorded, fact: Counted) -> None:
     """Programs have clocks of their own: only how long they counted is taken from them."""
-    began = recorded.at - max(0, fact.until - fact.since)
+    began = recorded.at - min(_DAY, max(0, fact.until - fact.since))
     for name, variants in fact.counts.items():
         about = f"toggle:{name}"
         _fold_usage(rows, recorded, about, variants)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.config import Duration, Percent, Place
+from detente.kernel.config import Duration, Percent, Place, Secret
 
 Value = bool | int | float | str | dict[str, Any] | list[Any]
 Scalar = bool | int | float | str
@@ -82,7 +82,7 @@ class Toggle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     variants: Annotated[
         Mapping[str, Value],
-        Meta(description="a knob: its values by name; without any it is on or off"),
+        Meta(min_length=1, description="a knob: its values by name; left out, it is on or off"),
     ] = {}
     default: Annotated[
         Scalar | None,
@@ -128,6 +128,13 @@ class Toggles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             " flagd in Go and JavaScript; changing it deals everybody anew"
         ),
     ] = "v3"
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="what programs show that only ask and tell what they asked for: it switches"
+            " nothing. The node's own token opens that too"
+        ),
+    ] = None
     toggles: Mapping[str, Toggle] = {}
     segments: Annotated[Mapping[str, Who], Meta(description="groups that rules call by name")] = {}
     file: Annotated[Place | None, Meta(description="more toggles, from a file as flagd has it")] = (

@@ -11,7 +11,6 @@ counts from its first moment, and an outage that is over by then is told once an
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
@@ -32,6 +31,8 @@ from detente.facts.watch import (
     WarningPassed,
     WasDown,
     WentDown,
+    parts_of,
+    seal_of,
 )
 from detente.kernel.clock import NS, Instant, seconds_between
 from detente.kernel.fact import Fact, Subject, plain
@@ -375,7 +376,7 @@ def summed_up(place: str, detail: Detail, packed: bytes) -> SheetFiled:
         about=f"place:{place}",
         since=detail.since,
         until=detail.until,
-        sha256=hashlib.sha256(packed).hexdigest(),
+        sha256=seal_of(parts_of(packed).values()),
         tallies={
             name: _tally([result for _, result in line]) for name, line in lines.items() if line
         },

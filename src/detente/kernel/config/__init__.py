@@ -21,6 +21,7 @@ from detente.kernel.config.values import (
     Url,
     Webhook,
     between,
+    secrets_in,
 )
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "loads",
     "read",
     "schema",
+    "secrets_in",
     "section",
 ]

@@ -9,7 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from detente.kernel.config.schema import MOVED, SPELLED, Shape
 from detente.kernel.config.values import BETWEEN, read_within
@@ -40,7 +44,7 @@ def wrongs(value: Any, shape: Shape, hidden: Collection[Path] = ()) -> list[Wron
 
 
 def _validator(shape: Shape) -> Any:
-    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema import Draft202012Validator, FormatChecker, ValidationError
     from jsonschema.validators import extend
 
     def spelled(_: Any, name: str, written: Any, own: Any) -> Iterator[ValidationError]:
@@ -53,7 +57,22 @@ def _validator(shape: Shape) -> Any:
     ours: Any = extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, {SPELLED: spelled}, type_checker=whole
     )
-    return ours(_lean(shape.schema))
+    moments = FormatChecker(())
+    for name, (kind, _) in _MOMENTS.items():
+        moments.checks(name, msgspec.ValidationError)(partial(_is_moment, kind))
+    return ours(_lean(shape.schema), format_checker=moments)
+
+
+_MOMENTS: dict[str, tuple[type, str]] = {
+    "date": (date, "a date such as 2026-05-31"),
+    "date-time": (datetime, "a moment such as 2026-05-31T21:00:00Z"),
+    "time": (time, "a time such as 21:00:00"),
+}
+
+
+def _is_moment(kind: type, said: object) -> bool:
+    """As the struct will read it. Raises msgspec.ValidationError."""
+    return not isinstance(said, str) or msgspec.convert(said, kind) is not None
 
 
 def _is_whole(_: Any, value: object) -> bool:
@@ -106,6 +125,8 @@ class _Telling:
                 like = error.schema.get("examples") or error.schema.get("description")
                 like = brief(str(like[0])) if isinstance(like, list) else like or limit
                 return f"{self._found(said, path)} is not written as it should be: {like}"
+            case "format" if limit in _MOMENTS:
+                return f"expected {_MOMENTS[limit][1]}, found {self._found(said, path)}"
         if error.validator == SPELLED:
             return str(error.message)
         if text := _BOUNDS.get(str(error.validator)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeGuard, cast, runtime_checkable
@@ -288,6 +288,22 @@ class Webhook(Secret):
 
     def __hash__(self) -> int:
         return hash((self.env, self.file, self._written))
+
+
+def secrets_in(settings: Any) -> Iterator[Secret]:
+    """Every secret that these settings refer to, however deep."""
+    match settings:
+        case Secret():
+            yield settings
+        case Mapping():
+            for each in settings.values():
+                yield from secrets_in(each)
+        case tuple() | list():
+            for each in settings:
+                yield from secrets_in(each)
+        case msgspec.Struct():
+            for name in settings.__struct_fields__:
+                yield from secrets_in(getattr(settings, name))
 
 
 _PLACES = {"env", "file"}

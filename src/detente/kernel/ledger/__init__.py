@@ -87,7 +87,8 @@ class Ledger(Protocol):
         (checked before the condition). `attach`: index in `facts` → bytes kept beside that fact,
         which may later be expired while the fact stays. `reader`: a follower's name and how far it
         has read, written in the same transaction. Without facts only the reader moves, and the
-        receipt names the head as first and last. Raises Conflict, LedgerFull, LedgerError.
+        receipt names the head as first and last. Raises Conflict, LedgerFull, LedgerError; and Unfit
+        (see `kernel.fact`) before anything is written.
         """
         ...
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import apsw
 
 from detente.kernel.clock import Clock, Instant, Seconds
-from detente.kernel.fact import Fact, Recorded, Unknown, encode
+from detente.kernel.fact import Fact, Recorded, Unknown, check, encode
 from detente.kernel.ledger import EVERYTHING, Condition, LedgerError, Query, Receipt, asking, file
 from detente.kernel.ledger.holder import Hold
 from detente.kernel.ledger.recent import Line
@@ -256,4 +256,6 @@ def _check(attach: Mapping[int, bytes], facts: int) -> None:
 
 def _line(fact: Fact) -> Line:
     name = fact.called if isinstance(fact, Unknown) else fact.name
-    return name, fact.about, encode(fact)
+    body = encode(fact)
+    check(fact, body)
+    return name, fact.about, body

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 import click
 
 from detente.kernel.config import ConfigErrors, SecretMissing
+from detente.kernel.fact import Unfit
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
 from detente.kernel.node import CannotStart
@@ -40,6 +41,7 @@ _KINDS: dict[type[Exception], type[Mishap]] = {
     NotFound: No,
     Refused: No,
     BadForm: Mishap,
+    Unfit: Mishap,
     ConfigErrors: Mishap,
     SecretMissing: Mishap,
     LedgerError: Mishap,

@@ -51,11 +51,11 @@ class Live:
             )
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        await response.write(b"retry: 1000\n: listening\n\n")
         self._open += 1
         try:
             with suppress(ConnectionResetError):
+                await response.prepare(request)
+                await response.write(b"retry: 1000\n: listening\n\n")
                 await self._tell(response, names, after)
         finally:
             self._open -= 1

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from detente.kernel.fact import Fact, Subject, kind
-from detente.kernel.forms import BadForm, fill
+from detente.kernel.forms import BadForm, decoded, fill
 from detente.kernel.ledger import Condition, Conflict, Query
 from detente.kernel.slice import Decided, Lever, NotFound, Pull, Refused
 
@@ -122,13 +122,7 @@ async def asked(request: web.Request) -> dict[str, Any]:
     """What was posted, as a form or as a JSON object."""
     if request.content_type != "application/json":
         return {name: value for name, value in (await request.post()).items()}  # noqa: C416
-    try:
-        said = msgspec.json.decode(await request.read() or b"{}")
-    except msgspec.DecodeError as broken:
-        raise BadForm(f"The body is not JSON: {broken}.") from None
-    if not isinstance(said, dict):
-        raise BadForm('The body must be a JSON object, such as {"about": "vendor:cardpay"}.')
-    return said
+    return decoded(await request.read() or b"{}", dict[str, Any], '{"about": "vendor:cardpay"}')
 
 
 def _about(lever: Lever, said: Mapping[str, Any]) -> Subject:

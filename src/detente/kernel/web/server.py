@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ import jinja2
 import msgspec
 from aiohttp import web
 
+from detente.kernel.fact import Unfit
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
 from detente.kernel.slice import Ask, Asked, Endpoint, Lever, NotFound, Page, Refused
@@ -38,6 +40,8 @@ _LARGEST_POST = 256 * 1024
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _ZONES = frozenset(available_timezones())
 _FLASH_SECONDS = 30
+_MOST_STREAMS = 2_000
+_COME_BACK = "10"  # seconds, when there are too many
 _encoder = msgspec.json.Encoder()
 _log = logging.getLogger(__name__)
 
@@ -122,6 +126,7 @@ class Site:
         self._address = address
         self._token = token
         self._streams: set[asyncio.Task[Any]] = set()
+        self._most_streams = _most_streams()
         self._doors: dict[Any, Callable[[Node, Asked], bool]] = {}
 
     def as_html(self, page: Page) -> door.Handler:
@@ -141,16 +146,16 @@ class Site:
     def to_programs(self, endpoint: Endpoint) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             request[_TO_PROGRAMS] = "text/html" not in request.headers.get("Accept", "")
-            largest = endpoint.largest
-            body = request.clone(client_max_size=largest) if largest else request
+            request[_LARGEST] = largest = endpoint.largest or _LARGEST_POST
+            body = request.clone(client_max_size=largest)
             asked = msgspec.structs.replace(_outside(request), body=await body.read())
             answered = await endpoint.answer(self._node, asked)
             headers = {**_FRESH, **answered.headers, "Content-Type": answered.type}
             if answered.stream is None:
                 return web.Response(body=answered.body, status=answered.status, headers=headers)
             response = web.StreamResponse(status=answered.status, headers=headers)
-            await response.prepare(request)
             with suppress(ConnectionError), self._kept_open():
+                await response.prepare(request)
                 async for some in answered.stream:
                     await response.write(some)
             return response
@@ -162,6 +167,10 @@ class Site:
     @contextmanager
     def _kept_open(self) -> Iterator[None]:
         """Nobody waits for a stream to end, so it is cut when the node stops."""
+        if len(self._streams) >= self._most_streams:
+            raise web.HTTPServiceUnavailable(
+                reason=f"{len(self._streams)} programs listen already; come back later"
+            )
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
@@ -210,8 +219,11 @@ class Site:
                     admitted=self._admitted(request),
                 )
                 return await handler(request)
-            except (TurnedAway, NotFound, BadForm, Refused, LedgerError, web.HTTPError) as wrong:
-                return self._wrong(request, _status(wrong), _in_words(request, wrong))
+            except _PLAIN as wrong:
+                answer = self._wrong(request, _status(wrong), _in_words(request, wrong))
+                if isinstance(wrong, web.HTTPServiceUnavailable):
+                    answer.headers["Retry-After"] = _COME_BACK
+                return answer
             except Exception:  # noqa: BLE001 - one broken page must not look like a broken node
                 _log.exception("%s %s failed", request.method, request.path)
                 return self._wrong(request, 500, _OURS)
@@ -328,6 +340,8 @@ def _static(file: Path) -> door.Handler:
 # Requests and answers
 
 _TO_PROGRAMS = web.RequestKey("to_programs", bool)
+_LARGEST = web.RequestKey("largest", int)
+_PLAIN = (TurnedAway, NotFound, BadForm, Unfit, Refused, LedgerError, web.HTTPError)
 _FRESH = {"Cache-Control": "no-store"}
 _OURS = "Something went wrong on our side. The node's log says what; nothing was changed."
 _TITLES = {
@@ -338,7 +352,7 @@ _TITLES = {
     413: "Too much at once",
     421: "Wrong name",
     500: "Our mistake",
-    503: "The ledger takes nothing",
+    503: "Not just now",
 }
 
 
@@ -368,7 +382,7 @@ def _status(wrong: Exception) -> int:
             return wrong.status
         case NotFound():
             return 404
-        case BadForm():
+        case BadForm() | Unfit():
             return 400
         case Refused():
             return 409
@@ -383,11 +397,24 @@ def _in_words(request: web.Request, wrong: Exception) -> str:
         case web.HTTPMethodNotAllowed():
             return f"{request.path} does not take {request.method}."
         case web.HTTPRequestEntityTooLarge():
-            return f"That is more than the {_LARGEST_POST // 1024} kB a form may hold."
+            return (
+                f"That is more than the {_size(request.get(_LARGEST, _LARGEST_POST))} taken here."
+            )
         case web.HTTPError():
             return f"{wrong.reason}."
         case _:
             return str(wrong) or (type(wrong).__doc__ or "").partition("\n")[0]
+
+
+def _size(bytes: int) -> str:
+    kilo = bytes / 1024
+    return f"{kilo:.0f} kB" if kilo < 1024 else f"{kilo / 1024:.3g} MB"
+
+
+def _most_streams() -> int:
+    """Each holds a socket, and half of what there is stays for callers, pages and vendors."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_STREAMS if files == resource.RLIM_INFINITY else min(_MOST_STREAMS, files // 2)
 
 
 def _back_to(request: web.Request) -> str | None:

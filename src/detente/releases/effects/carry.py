@@ -27,7 +27,6 @@ from detente.facts.releases import (
     WentOn,
     short,
 )
-from detente.kernel import masking
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.fact import Fact, Subject
 from detente.kernel.node import Node
@@ -199,7 +198,7 @@ class Carrier:
         for index, each in enumerate(steps):
             if isinstance(each, Command):
                 ended = await self.hands.run(release, declared, each, mark=step.mark)
-                says = _in_short(each, ended)
+                says = _in_short(each, self.hands.last_line(ended))
                 printed.append(f"$ {' '.join(each.run)}\n".encode() + ended.printed)
             else:
                 run = f"release-{release.number}-{release.attempt}-{step.name}-{index}"
@@ -416,10 +415,9 @@ class Carrier:
         await self.node.record(*facts, by=_BY, attach=attach)
 
 
-def _in_short(command: Command, ended: Ended) -> str:
+def _in_short(command: Command, printed: str) -> str:
     """The program, and the last line it printed: test runners sum up there."""
-    lines = [each.strip() for each in ended.words.splitlines() if each.strip()]
-    last = f": {masking.text(lines[-1])[:120]}" if lines else ""
+    last = f": {printed[:120]}" if printed else ""
     program, *rest = command.run
     said = " ".join((Path(program).name, *rest))
     named = textwrap.shorten(said, _NAMED, placeholder=" …", break_on_hyphens=False)

@@ -48,7 +48,16 @@ class Hands:
 
     def discreet(self, printed: bytes) -> bytes:
         """Without what looks like a secret: everybody reads it."""
-        return masking.text(printed.decode("utf-8", "replace")).encode()
+        return self.masked(printed.decode("utf-8", "replace")).encode()
+
+    def masked(self, said: str) -> str:
+        """The same of a text."""
+        return masking.printed(said, self.node.revealed())
+
+    @property
+    def _withheld(self) -> frozenset[str]:
+        """The node's own secrets in its environment, which are nobody else's."""
+        return frozenset(each.env for each in self.node.secrets if each.env is not None)
 
     async def run(
         self,
@@ -68,12 +77,23 @@ class Hands:
                 mark=mark,
                 timeout=command.timeout,
                 left_alone=left_alone,
+                withheld=self._withheld,
             )
         finally:
             self._running.pop(release.about, None)
         if ended.well:
             return ended
-        return msgspec.structs.replace(ended, why=_with_last_words(ended))
+        return msgspec.structs.replace(ended, why=self._with_last_words(ended))
+
+    def _with_last_words(self, ended: Ended) -> str:
+        """Why, with the last line that it printed."""
+        last = self.last_line(ended)
+        return f"{ended.why}: {last[-_LAST_LINES:]}" if last else ended.why
+
+    def last_line(self, ended: Ended) -> str:
+        """The last that it printed, masked with all that stands around it."""
+        lines = [each.strip() for each in self.masked(ended.words).splitlines()]
+        return next((each for each in reversed(lines) if each), "")
 
     async def version(self, release: Release, declared: Declared) -> str | None:
         """The version that production has now; None when nobody can tell."""
@@ -146,6 +166,7 @@ class Hands:
             environment={"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
             mark=f"{release.about}-git",
             timeout=_GIT_TIMEOUT,
+            withheld=self._withheld,
         )
 
     # -- other slices, by what their cards offer
@@ -212,12 +233,3 @@ def _told(release: Release) -> dict[str, str]:
         "DETENTE_PREVIOUS": release.before,
         "DETENTE_KIND": release.kind,
     }
-
-
-def _with_last_words(ended: Ended) -> str:
-    """Why, with the last line that it printed."""
-    lines = [line.strip() for line in ended.words.splitlines() if line.strip()]
-    if not lines:
-        return ended.why
-    last = masking.text(lines[-1])[-_LAST_LINES:]
-    return f"{ended.why}: {last}"

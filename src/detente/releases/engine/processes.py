@@ -14,13 +14,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from detente.kernel import masking
 from detente.kernel.clock import Seconds, lasting
 
 _TAIL = 4_000  # bytes that are shown while it runs
@@ -69,8 +70,9 @@ class Running:
         mark: str,
         timeout: Seconds,
         left_alone: bool = False,
+        withheld: Collection[str] = (),
     ) -> Ended:
-        """Run it to its end, or to the end of its time.
+        """Run it to its end, or to the end of its time, in our environment less what is `withheld`.
 
         Cancelled, it is ended with all that it started; `left_alone`, it goes on by itself, because
         half a release is worse than one whose end nobody sees.
@@ -80,7 +82,7 @@ class Running:
         with tempfile.TemporaryFile() as output:
             argv = ["/bin/sh", "-c", _WAITING, mark, *self._argv]
             try:
-                process = _start(argv, cwd, {**os.environ, **environment}, output)
+                process = _start(argv, cwd, {**_ours(withheld), **environment}, output)
             except (OSError, ValueError) as error:
                 return Ended(why=f"{self._argv[0]} could not be started: {error}", printed=b"")
             self._output = output
@@ -104,6 +106,15 @@ class Running:
             await end_group(process)
             return f"{self._argv[0]} was still running after {lasting(timeout)}, and was ended"
         return "" if code == 0 else f"{self._argv[0]} {_ended(code)}"
+
+
+def _ours(withheld: Collection[str]) -> dict[str, str]:
+    """Our environment without those variables, and without our own tokens."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in withheld and not (name.startswith("DETENTE_") and masking.is_secret(name))
+    }
 
 
 def _start(

@@ -182,24 +182,24 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     by: Instant
     left: Seconds
     """Negative once it is too late."""
+    tone: Tone
     says: str  # "by the end of 30 Dec 2026 (Europe/Berlin): 29 days left"
-
-    @property
-    def tone(self) -> Tone:
-        return "bad" if self.left <= _SOON else "warn"
 
     @property
     def overdue(self) -> bool:
         return self.left <= 0
 
 
-def due(by: Instant, now: Instant, zone: str) -> Due:
-    """How close that moment is, on the contract's clock."""
+def due(by: Instant, now: Instant, zone: str, *, soon: Seconds = _SOON) -> Due:
+    """How close that moment is, on the contract's clock. `soon`: what is left when it gets urgent."""
     left = seconds_between(now, by)
-    when = f"{by_when(by, zone)} ({zone})"
-    if left > 0:
-        return Due(by=by, left=left, says=f"by {when}: {lasting(left)} left")
-    return Due(by=by, left=left, says=f"by {when}: {lasting(-left)} too late")
+    rest = f"{lasting(left)} left" if left > 0 else f"{lasting(-left)} too late"
+    return Due(
+        by=by,
+        left=left,
+        tone="bad" if left <= soon else "warn",
+        says=f"by {by_when(by, zone)} ({zone}): {rest}",
+    )
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,9 +284,9 @@ def tickets(promise: Promise, outages: Moments, done: Dealings, now: Instant) ->
     within = promise.claim.ticket_within if promise.claim else None
     if within is None:
         return []
-    last = max(done.told, default=-1)
+    last, soon = max(done.told, default=-1), min(_SOON, within / 4)
     return [
-        Ticket(start, due(later(start, within), now, promise.timezone))
+        Ticket(start, due(later(start, within), now, promise.timezone, soon=soon))
         for start, _ in outages
         if start > last
     ]

@@ -5,8 +5,13 @@ One leaf for each fact, in order: a line of JSON with everything the ledger know
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from typing import Any
+
 import msgspec
 
+from detente.facts.watch import SheetFiled
 from detente.kernel.fact import Recorded, encode
 from detente.sla.engine.merkle import Frontier
 from detente.sla.engine.verifier import leaf_hash
@@ -15,16 +20,35 @@ _encoder = msgspec.json.Encoder()
 
 
 def leaf_of(recorded: Recorded) -> bytes:
-    """The fact as one line of JSON, always the same."""
+    """The fact as one line of JSON, always the same.
+
+    Of a sheet the leaf holds only hashes of its tallies: the checks of one vendor can then be shown
+    without telling how the others did.
+    """
+    fact: Any = msgspec.Raw(encode(recorded.fact))
+    if isinstance(recorded.fact, SheetFiled):
+        sheet = recorded.fact
+        tallies = [hashlib.sha256(each).hexdigest() for each in tallies_of(sheet).values()]
+        fact = {
+            "since": sheet.since,
+            "until": sheet.until,
+            "seal": sheet.sha256,
+            "tallies": tallies,
+        }
     line = {
         "position": recorded.position,
         "at": recorded.at,
         "by": recorded.by,
         "about": recorded.about,
         "name": recorded.name,
-        "fact": msgspec.Raw(encode(recorded.fact)),
+        "fact": fact,
     }
     return _encoder.encode(line)
+
+
+def tallies_of(sheet: SheetFiled) -> dict[str, bytes]:
+    """Each check's tally with its name, as it is hashed into the leaf, in order of names."""
+    return {name: _encoder.encode((name, tally)) for name, tally in sorted(sheet.tallies.items())}
 
 
 class Log:
@@ -32,6 +56,7 @@ class Log:
 
     def __init__(self) -> None:
         self.position = 0  # of the last fact in it
+        self.busy = asyncio.Lock()
         self._hashes = bytearray()
         self._frontier = Frontier()
 

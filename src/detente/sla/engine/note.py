@@ -6,6 +6,8 @@ A C2SP signed note with an Ed25519 key: the text, an empty line, and a line that
 from __future__ import annotations
 
 import base64
+import hashlib
+from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -29,6 +31,13 @@ class Signer:
 
     def checkpoint(self, size: int, root: bytes) -> str:
         """The signed note: so many facts, with this root."""
-        text = f"{self.name}\n{size}\n{base64.b64encode(root).decode()}\n"
+        return self._signed(f"{self.name}\n{size}\n{base64.b64encode(root).decode()}\n")
+
+    def manifest(self, files: Mapping[str, bytes]) -> str:
+        """The signed note: these files and no others, each with its SHA-256."""
+        lines = [f"{hashlib.sha256(files[name]).hexdigest()} {name}\n" for name in sorted(files)]
+        return self._signed(f"{self.name} manifest\n{''.join(lines)}")
+
+    def _signed(self, text: str) -> str:
         blob = key_id(self.name, self.public) + self._key.sign(text.encode())
         return f"{text}\n\u2014 {self.name} {base64.b64encode(blob).decode()}\n"

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Is this evidence whole, unchanged and signed? One file, Python alone, nothing of Détente.
 
-    python3 verify.py evidence.zip [--checkpoint FILE]
+    python3 verify.py evidence.zip --key KEY [--checkpoint FILE]
 
 The bundle holds facts out of an append-only ledger, the hash of every fact in that ledger, and signed
-checkpoints. This program computes the ledger's root from the hashes (RFC 6962), compares it with what
-was signed (C2SP signed-note and tlog-checkpoint, Ed25519 by RFC 8032), finds every disclosed fact at
-its place, and counts that each sheet accounts for every slot in which a check was due. With
-`--checkpoint`, a checkpoint that you received earlier must belong to the same ledger.
+checkpoints. This program sees that every file is as it was signed, computes the ledger's root from the
+hashes (RFC 6962), compares it with what was signed (C2SP signed-note and tlog-checkpoint, Ed25519 by
+RFC 8032), finds every disclosed fact at its place, and sees that sheets follow each other through the
+whole time and account for every slot in which a check was due. What it counts itself, it prints.
+
+`--key` is the sender's key from where you trust it; without it everything may fit a key that somebody
+else made. With `--checkpoint`, one that you received earlier must belong to the same ledger: then the
+sender cannot have rewritten what came before it either.
 
 It ends with 0 if all is well, with 1 and the place of every flaw if not, with 2 if it cannot tell.
 """
@@ -39,14 +43,24 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """The root over these leaf hashes; SHA-256 of nothing if there are none."""
+    return roots_at(leaves, [len(leaves)])[len(leaves)]
+
+
+def roots_at(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """The roots over the first so many leaves, for each of these sizes, in one go."""
+    wanted, roots = set(sizes), {}
     peaks: list[tuple[int, bytes]] = []  # (size, hash) of whole subtrees, the largest first
-    for leaf in leaves:
+    if 0 in wanted:
+        roots[0] = joined([])
+    for count, leaf in enumerate(leaves, start=1):
         size, here = 1, leaf
         while peaks and peaks[-1][0] == size:
             here = node_hash(peaks.pop()[1], here)
             size *= 2
         peaks.append((size, here))
-    return joined([here for _, here in peaks])
+        if count in wanted:
+            roots[count] = joined([each for _, each in peaks])
+    return roots
 
 
 def joined(peaks: Sequence[bytes]) -> bytes:
@@ -304,124 +318,242 @@ def _mapping(data: bytes, size: int, at: int) -> tuple[dict[Any, Any], int]:
 
 # The bundle
 
+_LARGEST = 1 << 30  # bytes of one file, unpacked
 
-def flaws(bundle: zipfile.ZipFile, earlier: str | None = None) -> Iterator[str]:
-    """Everything that is wrong with it, each with its place."""
-    about = json.loads(bundle.read("evidence.json"))
+
+class Seen:
+    """What was found: flaws, stretches without anybody looking, and what the checks saw."""
+
+    def __init__(self) -> None:
+        self.flaws: list[str] = []
+        self.gaps: list[str] = []
+        self.verdicts: dict[str, dict[str, int]] = {}
+        self.only_tallies = 0
+
+    def flaw(self, place: str, says: str) -> None:
+        self.flaws.append(f"{place}: {says}")
+
+    def ran(self, check: str, verdict: str) -> None:
+        counts = self.verdicts.setdefault(check, {})
+        counts[verdict] = counts.get(verdict, 0) + 1
+
+
+def look_through(
+    files: Mapping[str, bytes], key: str | None = None, earlier: str | None = None
+) -> tuple[Mapping[str, Any], Seen]:
+    """(what it is about, what was found). Raises Flaw if that cannot be told."""
+    seen = Seen()
+    about = json.loads(files["evidence.json"])
+    if not isinstance(about, dict):
+        raise Flaw("evidence.json does not say what it is about")
     name, public = read_key(about["key"])
-    hashes = bundle.read("leaves.bin")
+    if key is not None and read_key(key) != (name, public):
+        seen.flaw("evidence.json", "it carries another key than the one you gave")
+    _listed(files, name, public, seen)
+    hashes = files["leaves.bin"]
     leaves = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
-    yield from _signed(bundle.read("checkpoint").decode(), name, public, leaves, "the checkpoint")
-    for each in sorted(n for n in bundle.namelist() if n.startswith("checkpoints/")):
-        yield from _signed(bundle.read(each).decode(), name, public, leaves, each, beginning=True)
-    if earlier is not None:
-        yield from _signed(earlier, name, public, leaves, "your checkpoint", beginning=True)
-    facts: list[tuple[int, dict[str, Any]]] = []
-    yield from _placed(bundle.read("facts.jsonl").decode().splitlines(), leaves, facts)
-    yield from _all_there(bundle, about, facts)
+    _signed(files, earlier, name, public, leaves, seen)
+    facts = list(_placed(files["facts.jsonl"].decode().splitlines(), leaves, seen))
+    _all_there(files, about, facts, seen)
+    return about, seen
+
+
+def _listed(files: Mapping[str, bytes], name: str, public: bytes, seen: Seen) -> None:
+    """Every file as it was when the list was signed, and none more."""
+    try:
+        head, *lines = open_note(files["manifest"].decode(), name, public).splitlines()
+    except Flaw:
+        raise Flaw(f"the manifest is not signed by {name}") from None
+    listed = dict(line.split(" ", 1)[::-1] for line in lines)
+    if head != f"{name} manifest":
+        seen.flaw("manifest", "it is the list of something else")
+    for file in sorted(set(listed) | set(files) - {"manifest"}):
+        if file not in files:
+            seen.flaw(file, "it is missing")
+        elif file not in listed:
+            seen.flaw(file, "it was put in afterwards")
+        elif hashlib.sha256(files[file]).hexdigest() != listed[file]:
+            seen.flaw(file, "it was changed")
 
 
 def _signed(
-    note: str, name: str, public: bytes, leaves: Sequence[bytes], called: str, *,
-    beginning: bool = False,
-) -> Iterator[str]:  # fmt: skip
-    try:
-        origin, size, root = read_checkpoint(open_note(note, name, public))
-    except Flaw as flaw:
-        yield f"{called}: {flaw}"
-        return
-    if origin != name:
-        yield f"{called}: it is of {origin}, and signed by {name}"
-    if size > len(leaves) or (size != len(leaves) and not beginning):
-        yield f"{called}: it is of {size} facts, the bundle lists {len(leaves)}"
-    elif root_of(leaves[:size]) != root:
-        yield f"{called}: the list of hashes is not the ledger that was signed"
+    files: Mapping[str, bytes], earlier: str | None, name: str, public: bytes,
+    leaves: Sequence[bytes], seen: Seen,
+) -> None:  # fmt: skip
+    """All checkpoints are of this ledger: the last of all of it, the others of its beginnings."""
+    notes = {"checkpoint": files["checkpoint"].decode()}
+    notes.update({n: files[n].decode() for n in sorted(files) if n.startswith("checkpoints/")})
+    if earlier is not None:
+        notes["your checkpoint"] = earlier
+    found: dict[str, tuple[int, bytes]] = {}
+    for called, note in notes.items():
+        try:
+            origin, size, root = read_checkpoint(open_note(note, name, public))
+        except Flaw as flaw:
+            seen.flaw(called, str(flaw))
+            continue
+        if origin != name:
+            seen.flaw(called, f"it is of {origin}, and signed by {name}")
+        found[called] = (size, root)
+    roots = roots_at(leaves, {size for size, _ in found.values()})
+    for called, (size, root) in found.items():
+        if size > len(leaves) or (called == "checkpoint" and size != len(leaves)):
+            seen.flaw(called, f"it is of {size} facts, the bundle lists {len(leaves)}")
+        elif roots[size] != root:
+            seen.flaw(called, "the list of hashes is not the ledger that was signed")
 
 
-def _placed(
-    lines: Iterable[str], leaves: Sequence[bytes], facts: list[tuple[int, dict[str, Any]]]
-) -> Iterator[str]:
-    """Every fact at its place in the ledger; those that are go to `facts`."""
+_Fact = tuple[int, dict[str, Any]]
+_SHEET = "watch.sheet_filed"
+
+
+def _placed(lines: Iterable[str], leaves: Sequence[bytes], seen: Seen) -> Iterator[_Fact]:
+    """Every fact that is at its place in the ledger."""
     before = -1
     for number, line in enumerate(lines, start=1):
         called = f"facts.jsonl, line {number}"
         try:
             index, leaf = json.loads(line)
             fact = json.loads(leaf)
-        except ValueError:
-            yield f"{called}: it cannot be read"
+            called += f" ({fact['name']} at position {fact['position']})"
+            found = leaf_hash(leaf.encode())
+            right = 0 <= index < len(leaves) and found == leaves[index]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            seen.flaw(called, "it cannot be read")
             continue
-        called += f" ({fact.get('name')} at position {fact.get('position')})"
         if index <= before:
-            yield f"{called}: it stands in the wrong order"
-        if not 0 <= index < len(leaves) or leaf_hash(leaf.encode()) != leaves[index]:
-            yield f"{called}: {_elsewhere(leaf_hash(leaf.encode()), leaves, index)}"
-            continue
-        before = max(before, index)
-        facts.append((index, fact))
-
-
-def _elsewhere(found: bytes, leaves: Sequence[bytes], index: int) -> str:
-    if found in leaves:
-        return f"it was moved: the ledger has it at {leaves.index(found)}, not at {index}"
-    return "it was changed: the ledger never held this"
+            seen.flaw(called, "it stands in the wrong order")
+        if right:
+            before = max(before, index)
+            yield index, fact
+        elif found in leaves:
+            seen.flaw(called, f"it was moved: the ledger has it at {leaves.index(found)}")
+        else:
+            seen.flaw(called, "it was changed: the ledger never held this")
 
 
 def _all_there(
-    bundle: zipfile.ZipFile, about: Mapping[str, Any], facts: Sequence[tuple[int, dict[str, Any]]]
-) -> Iterator[str]:
-    """Sheets follow each other without a gap but those the ledger owns up to, and hold every slot."""
+    files: Mapping[str, bytes], about: Mapping[str, Any], facts: Sequence[_Fact], seen: Seen
+) -> None:
+    """From the beginning to the end somebody looked, or it is told when nobody did."""
     reached: dict[str, int] = {}
-    rhythms: dict[str, dict[str, int]] = {}
-    there = set(bundle.namelist())
+    shown: dict[str, bool] = {}
+    rhythms: dict[tuple[str, str], int] = {}
+    stopped = began = about["start"]
     for index, fact in facts:
-        if fact["name"] == "node.started":
-            reached.clear()  # nobody looked while the node was not running; that is no secret
-            rhythms.clear()  # and what was declared may have changed
-        if fact["name"] != "watch.sheet_filed":
-            continue
         body, place = fact["fact"], fact["about"]
-        if place in reached and body["since"] != reached[place]:
-            yield f"{place}: a sheet is missing just before position {fact['position']}"
+        if fact["name"] == "node.started":
+            stopped, began = max(reached.values(), default=began), fact["at"]
+            seen.gaps.append(f"the node was not running for {_lasting(began - stopped)}")
+            reached, rhythms = {}, {}
+        if fact["name"] != _SHEET:
+            continue
+        since = reached.get(place)
+        if since is not None and body["since"] != since:
+            _gap(place, about["place"], fact, body["since"] - since, seen)
+        elif since is None and place == about["place"] and body["since"] > began + _LONGEST:
+            _gap(place, about["place"], fact, body["since"] - began, seen)
         reached[place] = body["until"]
-        file = f"sheets/{index}"
-        if index in about["expired"] and file not in there:
-            continue
-        if file not in there:
-            yield f"{file}: the sheet of position {fact['position']} is missing"
-            continue
-        packed = bundle.read(file)
-        if hashlib.sha256(packed).hexdigest() != body["sha256"]:
-            yield f"{file}: the sheet was changed"
-            continue
-        try:
-            yield from _slots(file, unpack(packed), body, rhythms.setdefault(place, {}))
-        except (Flaw, KeyError, TypeError, ValueError) as flaw:
-            yield f"{file}: {flaw}"
+        _opened(files, index, fact, about["checks"], shown, rhythms, seen)
+    end = reached.get(about["place"], began)
+    lengths = [f["fact"]["until"] - f["fact"]["since"] for _, f in facts if f["name"] == _SHEET]
+    if about["until"] - end > 3 * max(lengths, default=_USUAL) + _LATE:
+        seen.flaw(about["place"], f"no sheet of the last {_lasting(about['until'] - end)}")
+
+
+_LONGEST = 3_600_000_000_000  # nanoseconds of the longest sheet that makes sense
+_USUAL = 200_000_000_000  # nanoseconds, if there is no sheet to go by
+_LATE = 60_000_000_000  # sheets are filed a little after their time
+
+
+def _gap(place: str, ours: str, fact: Mapping[str, Any], missing: int, seen: Seen) -> None:
+    says = f"{_lasting(missing)} without a sheet just before position {fact['position']}"
+    if place == ours:
+        seen.flaw(place, f"a sheet is missing: {says}")
+    else:
+        seen.gaps.append(f"{place}: {says}")
+
+
+def _lasting(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e9:,.0f} s"
+
+
+def _opened(
+    files: Mapping[str, bytes], index: int, fact: Mapping[str, Any], checks: Sequence[str],
+    shown: dict[str, bool], rhythms: dict[tuple[str, str], int], seen: Seen,
+) -> None:  # fmt: skip
+    """The parts of the checks in one sheet: they fit its seal, and every slot is there."""
+    file, body, place = f"sheets/{index}", fact["fact"], fact["about"]
+    try:
+        sheet = json.loads(files[file])
+        tallies, parts, lines = sheet["tallies"], sheet["parts"], sheet["lines"]
+        for check, text in tallies.items():
+            if hashlib.sha256(text.encode()).hexdigest() not in body["tallies"]:
+                seen.flaw(file, f"the tally of {check} is not the one that was filed")
+        if not parts:
+            seen.only_tallies += 1
+            if shown.get(place):
+                seen.flaw(file, "its runs are missing, though those of an older sheet are there")
+            return
+        shown[place] = True
+        together = b"".join(bytes.fromhex(part) for part in parts)
+        if hashlib.sha256(together).hexdigest() != body["seal"]:
+            seen.flaw(file, "the sheet was changed")
+            return
+        for check in checks:
+            if check in tallies and check not in lines:
+                seen.flaw(file, f"{check} was due, and its runs are missing")
+        for check, coded in lines.items():
+            part = base64.b64decode(coded)
+            if hashlib.sha256(part).hexdigest() not in parts:
+                seen.flaw(file, f"the runs of {check} are not those that were filed")
+                continue
+            expected = json.loads(tallies[check])[1]["expected"] if check in tallies else 0
+            _slots(file, place, unpack(part), expected, body, rhythms, seen)
+    except KeyError as missing:
+        seen.flaw(file, f"it is missing, or lacks {missing}")
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError, Flaw) as wrong:
+        seen.flaw(file, f"it cannot be read ({wrong})")
 
 
 def _slots(
-    file: str, sheet: Any, body: Mapping[str, Any], rhythms: dict[str, int]
-) -> Iterator[str]:
+    file: str, place: str, part: Any, expected: int, body: Mapping[str, Any],
+    rhythms: dict[tuple[str, str], int], seen: Seen,
+) -> None:  # fmt: skip
     """Every slot that was due stands in the sheet, run or not, in an even rhythm."""
-    for check, tally in sorted(body["tallies"].items()):
-        slots = [slot for slot, _ in sheet["checks"].get(check, [])]
-        if len(slots) != tally["expected"]:
-            yield f"{file}: {check} was due {tally['expected']} times, {len(slots)} are listed"
-        slots = [slot for slot in slots if slot >= body["since"]]  # what came late stands before
-        if slots and slots[-1] >= body["until"]:
-            yield f"{file}: {check} lists slots after the sheet's time"
-        gaps = [two - one for one, two in zip(slots, slots[1:])]  # noqa: B905, RUF007 - old Pythons
-        for slot, gap in zip(slots, gaps):  # noqa: B905
-            rhythm = rhythms.setdefault(check, min(gaps))
-            if gap != rhythm:
-                yield f"{file}: {check} leaves out a slot after {slot}"
+    check, line = part
+    for _, result in line:
+        seen.ran(check, "not run" if result is None else str(result[3]))
+    slots = [slot for slot, _ in line]
+    if len(slots) != expected:
+        seen.flaw(file, f"{check} was due {expected} times, {len(slots)} are listed")
+    slots = [slot for slot in slots if slot >= body["since"]]  # what came late stands before
+    if slots and slots[-1] >= body["until"]:
+        seen.flaw(file, f"{check} lists slots after the sheet's time")
+    gaps = [two - one for one, two in zip(slots, slots[1:])]  # noqa: B905, RUF007 - old Pythons
+    for slot, gap in zip(slots, gaps):  # noqa: B905
+        if gap != rhythms.setdefault((place, check), min(gaps)):
+            seen.flaw(file, f"{check} leaves out a slot after {slot}")
+
+
+def _files_in(path: str) -> dict[str, bytes]:
+    """What is in the zip file, if that can be held and nothing stands in it twice."""
+    files: dict[str, bytes] = {}
+    with zipfile.ZipFile(path) as bundle:
+        for entry in bundle.infolist():
+            if entry.filename in files:
+                raise Flaw(f"{entry.filename} stands in it twice")
+            if entry.file_size > _LARGEST:
+                raise Flaw(f"{entry.filename} is larger than a file of evidence can be")
+            files[entry.filename] = bundle.read(entry)
+    return files
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check a bundle and say what was found."""
     asking = argparse.ArgumentParser(description="Is this evidence whole, unchanged and signed?")
     asking.add_argument("bundle", help="the zip file that you were given")
+    asking.add_argument("--key", help="the sender's key, from where you trust it")
     asking.add_argument("--checkpoint", help="a checkpoint that you received earlier")
     asked = asking.parse_args(arguments)
     try:
@@ -429,20 +561,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.checkpoint:
             with open(asked.checkpoint, encoding="utf-8") as file:  # noqa: PTH123
                 earlier = file.read()
-        with zipfile.ZipFile(asked.bundle) as bundle:
-            about = json.loads(bundle.read("evidence.json"))
-            found = list(flaws(bundle, earlier))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, Flaw) as wrong:
+        about, seen = look_through(_files_in(asked.bundle), asked.key, earlier)
+        _tell(about, seen, trusted=asked.key is not None)
+    except KeyError as missing:
+        sys.stdout.write(f"This cannot be checked: it lacks {missing}\n")
+        return 2
+    except (OSError, zipfile.BadZipFile, ValueError, TypeError, AttributeError, Flaw) as wrong:
         sys.stdout.write(f"This cannot be checked: {wrong}\n")
         return 2
-    for flaw in found:
-        sys.stdout.write(f"FLAW  {flaw}\n")
-    sys.stdout.write(about["says"] + "\n")
-    if about["expired"]:
-        many = len(about["expired"])
-        sys.stdout.write(f"Of {many} older sheets only the tallies are left; these are signed.\n")
-    sys.stdout.write(f"{len(found)} flaws.\n" if found else "Whole, unchanged and signed.\n")
-    return 1 if found else 0
+    return 1 if seen.flaws else 0
+
+
+def _tell(about: Mapping[str, Any], seen: Seen, *, trusted: bool) -> None:
+    say = sys.stdout.write
+    for flaw in seen.flaws:
+        say(f"FLAW  {flaw}\n")
+    say(f"The sender says: {about['says']}\n")
+    for check, counts in sorted(seen.verdicts.items()):
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+        say(f"Counted from the sheets: {check}: {told}\n")
+    for gap in seen.gaps:
+        say(f"Nobody looked: {gap}\n")
+    if seen.only_tallies:
+        say(f"Of {seen.only_tallies} older sheets only the tallies are left; these are signed.\n")
+    if seen.flaws:
+        say(f"{len(seen.flaws)} flaws.\n")
+    elif trusted:
+        say("Whole, unchanged and signed by the key you gave.\n")
+    else:
+        say(f"Whole and unchanged; it fits the key that came along: {about['key']}\n")
+        say("Compare that with the one you were given, or say it with --key.\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -417,15 +417,23 @@ def _in_schedules(
     for name, toggle in toggles.toggles.items():
         for index, step in enumerate(toggle.schedule):
             where: Where = ("toggles", "toggles", name, "schedule", index)
-            if step.at.tzinfo is None:
-                says = f"in which time zone? write {step.at.isoformat()}+01:00, or Z for UTC"
-                yield Mistake((*where, "at"), says)
+            if step.at.tzinfo is None or step.at.year not in _YEARS:
+                yield Mistake((*where, "at"), _no_time(step.at))
                 continue
             try:
                 known = _one(name, _without_steps(toggle), toggles, catalogue, filed.get(name))
                 read(known, _word(step.to))
             except CannotBe as wrong:
                 yield Mistake((*where, "to"), str(wrong))
+
+
+_YEARS = range(2000, 2100)  # what lies beyond is a slip of the pen; nothing here asks a clock
+
+
+def _no_time(at: datetime) -> str:
+    if at.year in _YEARS:
+        return f"in which time zone? write {at.isoformat()}+01:00, or Z for UTC"
+    return f"nobody switches anything in the year {at.year}; write one before {_YEARS.stop}"
 
 
 def _without_steps(toggle: Toggle) -> Toggle:
@@ -511,13 +519,18 @@ def _filed(toggles: Toggles) -> tuple[dict[str, Any], list[Mistake]]:
         return {}, []
     where: Where = ("toggles", "file")
     try:
-        document = json.loads(toggles.file.path.read_bytes())
-        Ruleset.parse(document, generation=toggles.generation)
+        said = toggles.file.path.read_bytes()
+        document = json.loads(said)
+        Ruleset.parse(said, generation=toggles.generation)
     except OSError as error:
         why = (error.strerror or "it failed").lower()
         return {}, [Mistake(where, f"{toggles.file} cannot be read: {why}")]
     except UnicodeDecodeError:
         return {}, [Mistake(where, f"{toggles.file} is not text in UTF-8")]
+    except RecursionError:
+        return {}, [
+            Mistake(where, f"{toggles.file} is nested too deeply for rules people can read")
+        ]
     except json.JSONDecodeError as error:
         says = f"{toggles.file} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         return {}, [Mistake(where, says)]
