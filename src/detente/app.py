@@ -136,7 +136,13 @@ def catalogue_of(declared: Declared, cards: Sequence[Slice] = CARDS) -> Catalogu
         if card.measures is not None
         for name, measure in card.measures(getattr(declared, card.noun), bare).items()
     }
-    return msgspec.structs.replace(bare, measures=measures)
+    names = {
+        kind: dict.fromkeys(those)
+        for card in cards
+        if card.declares is not None
+        for kind, those in card.declares(getattr(declared, card.noun)).items()
+    }
+    return msgspec.structs.replace(bare, measures=measures, names=names)
 
 
 def pages_of(cards: Iterable[Slice] = CARDS) -> list[Page]:

@@ -214,6 +214,21 @@ def test_what_is_not_understood_changes_nothing(stage: Stage) -> None:
                 ("runs", {"suite": "shop", "place": "moon"}, "moon is no place"),
                 ("runs", {"suite": "shop", "place": "ci"}, "nothing says where shop finds ci"),
                 ("runs", {"suite": "shop", "plaice": "ci"}, "unknown field `plaice`"),
+                (
+                    "runs",
+                    {"suite": "shop", "place": "gate", "base_url": "http://evil.test/"},
+                    "base_url: tests sign on",
+                ),
+                ("results", {"run": "1", "place": "ci", "result": []}, "unknown field `result`"),
+                (
+                    "results",
+                    {
+                        "run": "1",
+                        "place": "ci",
+                        "results": [{"test": "t", "outcome": "passed", "token": "x"}],
+                    },
+                    "unknown field `token`",
+                ),
                 ("results", {"run": " ", "place": "ci", "results": []}, "run: give the run a name"),
                 (
                     "results",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detente.kernel.catalogue import Catalogue, Environment, Service, Team, Vendor
+from detente.kernel.catalogue import Catalogue, Environment, Journey, Service, Team, Vendor
+from detente.kernel.money import Money
 
 names = st.sampled_from("abcdef")
 needs = st.dictionaries(names, st.lists(names, max_size=4).map(tuple), max_size=6)
@@ -62,6 +63,13 @@ def test_who_is_told() -> None:
     assert catalogue.teams_of("vendor:a") == ("ops",)
     assert catalogue.teams_of("vendor:b") == ("dev", "ops")
     assert catalogue.teams_of("vendor:gone") == ("dev", "ops")
+
+
+def test_what_an_hour_is_worth_is_not_negative() -> None:
+    """Nobody loses money while customers can buy."""
+    journeys = {"buy": Journey(earns=Money(-500, "EUR")), "look": Journey(earns=Money(0, "EUR"))}
+    (wrong,) = Catalogue(journeys=journeys).mistakes()
+    assert wrong.path == ("journeys", "buy", "earns")
 
 
 def said(catalogue: Catalogue) -> dict[tuple[str | int, ...], str]:

@@ -13,6 +13,7 @@ GOOD = """
 teams: {ops: {mail: [ops@shop.test]}, biz: {}}
 mail: {server: "mail.shop.test:25", from: d@shop.test}
 services: {shop: {}}
+acceptance: {suites: {smoke: {of: shop, path: tests}}}
 releases:
   timezone: Europe/Berlin
   must_know: [ops]
@@ -87,6 +88,18 @@ def test_every_mistake_at_once() -> None:
         ("owner: Ann}", 'owner: Ann, until: "2026-12-20"}', "either from and until, or weekly"),
         ("services: [shop]}", "services: [shoop]}", "shop"),
         ("for: 10m", "for: 10m, checks: [nosuch]", "nosuch"),
+        ("for: 10m", "for: 10m, routes: [pay]", "watch.routes[0]: no route is called pay"),
+        ("for: 10m", "for: 10m, acceptance: [smok]", "did you mean smoke?"),
+        (
+            "emergency: [smoke]",
+            "emergency: [smoke, smock]",
+            "emergency[1]: no suite is called smock",
+        ),
+        (
+            "gate: [smoke, ",
+            "gate: [smok, ",
+            "gate[0]: no suite is called smok; did you mean smoke?",
+        ),
         (MAIL, "", "the report is sent by mail, and nothing says how"),
     ],
 )

@@ -24,7 +24,7 @@ from detente.facts.releases import (
     RolledBack,
     Shipped,
 )
-from detente.facts.sla import PromiseBroken
+from detente.facts.sla import PromiseBroken, PromiseRestored
 from detente.facts.toggles import FlippedBack, SwitchedOff, SwitchedOn
 from detente.facts.watch import LostSight, Warned, WarningPassed
 from detente.facts.work import CallHeld, CallParked, DrillBegan
@@ -281,7 +281,14 @@ GATE = ran("passed", NOW - 2 * DAY, place="gate")
 
 SPEAKS_AND_IS_SILENT: dict[str, tuple[list[Entry], list[Entry]]] = {
     "watch_what_fails": ([parked("vendor:cardpay")], [parked("vendor:cas")]),
-    "claim_the_credit": ([broken(Money(100, "EUR"))], [broken(None)]),
+    "claim_the_credit": (
+        [broken(Money(100, "EUR"))],
+        [
+            broken(None),
+            broken(Money(100, "EUR")),
+            (NOW, PromiseRestored(about="promise:up", vendor="vendor:cardpay", period="2023-11", target=0.9, down=1, allowed=3)),
+        ],
+    ),
     "ship_behind_a_toggle": (
         [*release(1, NOW - 2 * DAY), BACK],
         [*release(1, NOW - 2 * DAY, toggles=("toggle:new",)), BACK],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from openfeature.contrib.provider.ofrep import OFREPProvider
@@ -20,13 +21,15 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import FlagNotFoundError
 
 from detente.facts.toggles import Counted
+from detente.kernel.clock import SystemClock
 from detente.kernel.ledger import Query
 from detente.toggles.engine.client import Client, State
 from detente.toggles.engine.counting import Batch, Usage, encoded
 
 from ..suites import suite, wants
-from .running import Running
+from .running import DECLARED, Running
 
+NOW = SystemClock().now()
 ONE, ALL = "/ofrep/v1/evaluate/flags/{}", "/ofrep/v1/evaluate/flags"
 GOLD = {"targetingKey": "ann", "plan": "gold"}
 
@@ -209,9 +212,40 @@ def test_what_was_asked_reaches_the_node_once(node: Running, tmp_path: Path) -> 
     (told,) = counted(node)
     assert told.about == "program:shop"
     assert told.counts["checkout"]["on"].asked == told.counts["checkout"]["on"].failed == 1
-    batch = Batch(id="7", program="shop", since=1, until=2, counts={"x": {"on": Usage(asked=1)}})
-    assert {node.ask("POST", "/toggles/counts", encoded(batch))[0] for _ in range(2)} == {204}
-    assert len(counted(node)) == 2
+    now = node.node.clock.now()
+    batch = Batch(
+        id="7", program="shop", since=now, until=now, counts={"x": {"on": Usage(asked=2**53)}}
+    )
+    other = msgspec.structs.replace(batch, program="till")
+    for each in (batch, batch, other):
+        assert node.ask("POST", "/toggles/counts", encoded(each))[0] == 204
+    assert [each.about for each in counted(node)][1:] == ["program:shop", "program:till"]
+
+
+def test_a_token_for_programs_switches_nothing(tmp_path: Path) -> None:
+    """It asks and tells; the node's own does, too; a wrong one or none does not."""
+    secret = tmp_path / "programs"
+    secret.write_text("only-asks\n")
+    declared = DECLARED.replace(
+        "toggles:\n  toggles:", f"toggles:\n  token: {{file: {secret}}}\n  toggles:"
+    )
+    now = SystemClock().now()
+    counts = {"id": "1", "program": "a", "since": now, "until": now, "counts": {}}
+    asked = [(ONE.format("checkout"), {}, 200), (ALL, {}, 200), ("/toggles/counts", counts, 204)]
+    form = {"about": "toggle:checkout", "why": "we want it"}
+    with Running(tmp_path / "node", declared) as node:
+        for path, body, status in asked:
+            for token in ("only-asks", node.node.token):
+                shown = {"Authorization": f"Bearer {token}"}
+                assert node.ask("POST", path, body, token=False, **shown)[0] == status
+            for shown in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer "}):
+                said = {**shown, "Accept": "application/json"}
+                assert node.ask("POST", path, body, token=False, **said)[0] == 403
+        shown = {"Authorization": "Bearer only-asks", "Accept": "application/json"}
+        assert node.ask("POST", "/levers/toggles.on", form, token=False, **shown)[0] == 403
+        secret.unlink()
+        assert node.ask("POST", ALL, {}, token=False, **shown)[0] == 403
+        assert node.ask("POST", ALL, {})[0] == 200
 
 
 def counted(node: Running) -> list[Any]:
@@ -226,7 +260,11 @@ def counted(node: Running) -> list[Any]:
         ({"id": "1", "program": "a b", "since": 1, "until": 2, "counts": {}}, "“program”"),
         ({"id": "", "program": "a", "since": 1, "until": 2, "counts": {}}, "“id”"),
         ({"id": "1", "program": "a", "since": 3, "until": 2, "counts": {}}, "“until”"),
-        ({"id": "1", "program": "a", "since": 1, "until": 2, "counts": {"x": {"on": {"asked": -1}}}}, "below 0"),
+        ({"id": "1", "program": "a", "since": 1, "until": NOW, "counts": {}}, "“since” is more than a day"),
+        ({"id": "1", "program": "a", "since": NOW, "until": 2**62, "counts": {}}, "“until” is more than a day"),
+        ({"id": "1", "program": "a", "since": NOW, "until": 10**19, "counts": {}}, "“until” is more than a day"),
+        ({"id": "1", "program": "a", "since": NOW, "until": NOW, "counts": {"x": {"on": {"asked": -1}}}}, "“counts.x.on.asked” is -1"),
+        ({"id": "1", "program": "a", "since": NOW, "until": NOW, "counts": {"x": {"": {"failed": 2**53 + 1}}}}, "“counts.x..failed”"),
     ],
 )  # fmt: skip
 def test_bad_counts_are_refused(node: Running, body: Any, says: str) -> None:

@@ -51,6 +51,8 @@ def told(text: str) -> str:
         ("variants: {}", "variants", "at least 1 entries"),
         ("schedule: [{at: 2026-12-01T08:00:00Z, to: up}]", "schedule[0].to", "on, off or a share"),
         ("guard: {checks: [shap]}", "guard.checks[0]", "did you mean shop?"),
+        ("guard: {promises: [up]}", "guard.promises[0]", "no promise is called up"),
+        ("guard: {routes: [pay]}", "guard.routes[0]", "no route is called pay"),
         ("guard: {for: 0s}", "guard.for", "write 10m"),
         ("guard: {for: 30h}", "guard.for", "write 24h or less"),
         ("{definition: {state: ENABLED, variants: {}}}", "definition", "variants"),

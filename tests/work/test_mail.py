@@ -119,7 +119,8 @@ def test_everybody_of_the_team_is_asked_once_about_a_call_that_waits() -> None:
     [
         ("retry", "charged"),
         ("settled 4711 by bank transfer", "settled"),
-        ("hand back: order was cancelled", "lost"),
+        ("hand back: order was cancelled", "handed back"),
+        ("give up: order was cancelled", "lost"),
     ],
 )
 def test_an_answer_does_what_the_buttons_do(text: str, state: str) -> None:
@@ -154,7 +155,7 @@ def test_reference_note_and_hours_arrive() -> None:
         assert isinstance(settled, CallSettled)
         assert (settled.reference, settled.note) == ("REF-4711", "by bank transfer")
         await a_held_call(world)
-        await answer(world, "hand back: cancelled", message_id="m2")
+        await answer(world, "give up: cancelled", message_id="m2")
         (lost,) = world.facts("work.call_lost")
         assert isinstance(lost, CallLost)
         assert lost.note == "cancelled"

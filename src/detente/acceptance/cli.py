@@ -180,7 +180,9 @@ acceptance.add_command(
             _option("release", "ID", "The release that is let through, or not."),
             _option("version", "VERSION", "What is tested: a commit, a build."),
             _option("run", "NAME", "A name for this run: asked for again, it is not run again."),
-            _option("base-url", "URL", "Test at this address instead of the suite's own."),
+            _option(
+                "base-url", "URL", "Test at this one of the suite's addresses, whatever the place."
+            ),
             *common(),
         ],
         help="Run a suite now and show what it found. Ends with 1 if a test failed, with 2 if nothing"

@@ -124,7 +124,7 @@ class Runner:
         )
         if asked.run and (known := queries.outcomes_of(self.node.rows, asked.run)):
             return report(run, known, "")
-        url = asked.base_url or getattr(suite.base_url, place)
+        url = _declared(suite, asked) or getattr(suite.base_url, place)
         if not url:
             raise BadForm(
                 f"base_url: nothing says where {asked.suite} finds {place}; write it under the suite"
@@ -183,6 +183,18 @@ class Runner:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         await asyncio.gather(*(each.close() for each in self._testers.values()))
+
+
+def _declared(suite: Suite, asked: Asked) -> str:
+    """The address that is asked for, if it is one of the suite's: tests show passwords there."""
+    there = [each for each in msgspec.structs.astuple(suite.base_url) if each is not None]
+    if asked.base_url and asked.base_url not in there:
+        declared = ", ".join(there) or "none yet"
+        raise BadForm(
+            f"base_url: tests sign on where they are sent, so {asked.suite} goes only to addresses"
+            f" that stand under the suite in detente.yaml: {declared}"
+        )
+    return asked.base_url
 
 
 def _is_unrun(node: Node, suite: str) -> bool:

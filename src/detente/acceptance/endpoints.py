@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 
@@ -13,18 +12,18 @@ from detente.acceptance import decisions, effects, queries
 from detente.acceptance.decisions import Run
 from detente.acceptance.engine import junit
 from detente.acceptance.engine.parent import Outcome
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, decoded
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 _OUTCOMES = ("passed", "failed", "skipped")
 _LONGEST_NAME = 300
 _LONGEST_REASON = 500
+_LIKE = '{"run": "nightly-7", "results": [{"test": "buy a ticket", "outcome": "passed"}]}'
+_LARGEST = 2 * 1024 * 1024  # senders stay under it: see engine/spool.py
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One result from elsewhere."""
 
     test: str
@@ -36,7 +35,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ran_at: int = 0
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one run elsewhere found."""
 
     run: str
@@ -57,7 +56,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 async def take_results(node: Node, asked: Asked) -> Answered:
     """Results from elsewhere, as our own JSON or as JUnit XML."""
-    said = _from_xml(asked) if asked.body.lstrip()[:1] == b"<" else _decoded(asked.body, Results)
+    said = _from_xml(asked) if asked.body.lstrip()[:1] == b"<" else decoded(asked.body, Results, _LIKE)
     if not said.run.strip():
         raise BadForm("run: give the run a name, so that telling it twice counts once")
     _check(said.results)
@@ -133,17 +132,10 @@ def _line_of(said: str) -> str:
 
 async def run_now(node: Node, asked: Asked) -> Answered:
     """Run a suite and answer with what it found."""
-    said = _decoded(asked.body, effects.Asked)
+    said = decoded(asked.body, effects.Asked, '{"suite": "money"}')
     queries.suite_named(node, said.suite)
     found = await effects.runner(node).run(said)
     return Answered(body=msgspec.json.encode(found))
-
-
-def _decoded(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as wrong:
-        raise BadForm(f"body: {wrong}") from None
 
 
 ENDPOINTS = (
@@ -153,6 +145,7 @@ ENDPOINTS = (
         explains="Takes the results of acceptance tests that ran elsewhere, as JSON or JUnit XML,"
         " each once.",
         answer=take_results,
+        largest=_LARGEST,
     ),
     Endpoint(
         method="POST",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -13,6 +14,7 @@ from detente.kernel.catalogue import Catalogue, unknown
 from detente.kernel.config import Duration, Mistake, Place, Secret, Url
 
 FALLS_AFTER = 2
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +80,13 @@ def mistakes(acceptance: Acceptance, catalogue: Catalogue) -> Iterator[Mistake]:
             yield Mistake((*here, "every"), says)
         if suite.every is not None and suite.every < 1:
             yield Mistake((*here, "every"), "run it at most once a second; write 1s or more")
+        for variable, value in suite.environment.items():
+            where = (*here, "environment", variable)
+            if not _VARIABLE.fullmatch(variable):
+                says = "is no name of a variable; use letters, digits and _, as in SHOP_LANGUAGE"
+                yield Mistake(where, f"{variable!r} {says}")
+            elif "\0" in value:
+                yield Mistake(where, "no variable can hold the sign 0; leave it out")
 
 
 def _there(catalogue: Catalogue) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ card = Slice(
     question="Does it do what we said?",
     settings=Acceptance,
     mistakes=mistakes,
+    declares=lambda acceptance: {"suite": acceptance.suites},
     projection=tests,
     spans=(FAILING, UNRUN),
     signs=pages.signs,

@@ -56,6 +56,7 @@ watch:
     orders: {{http: "http://{host}:{production}/health", every: 1s, timeout: 800ms}}
 
 toggles:
+  token: {{file: {home}/programs.token}}
   toggles:
     {toggle}:
       title: Bring your number
@@ -129,14 +130,20 @@ class ReleaseStory(Story):
         """What programs show to the node."""
         return self.home / "detente.db.token"
 
+    @property
+    def lesser_token(self) -> Path:
+        """What programs show that only ask for toggles, and tell what they asked for."""
+        return self.home / "programs.token"
+
     async def set_stage(self) -> None:
         """Everybody enters: two machines with version one, mailbox, node, subscribers."""
         if shutil.which("git") is None:
             self.teller.line("bad", "This story needs git, which is not installed.")
         self.ports = {name: free_port() for name in MACHINES}
         self.ports["web"] = free_port(self._wanted)
-        self.token.write_text(secrets.token_urlsafe(32))  # machines are there before the node is
-        self.token.chmod(0o600)
+        for token in (self.token, self.lesser_token):  # machines are there before the node is
+            token.write_text(secrets.token_urlsafe(32))
+            token.chmod(0o600)
         await asyncio.to_thread(telecom.make, self.repository)
         (self.home / "tester.secret").write_text("not needed here, and never shown")
         (self.home / "pool").write_text("55000000")
@@ -158,7 +165,7 @@ class ReleaseStory(Story):
             "TELECOM_POOL": str(self.home / "pool"),
             "TOGGLES_KEPT": str(folder / "toggles.json"),
             "DETENTE_ADDRESS": self.address,
-            "DETENTE_TOKEN": self.token.read_text(),
+            "DETENTE_TOKEN": self.lesser_token.read_text(),
         }
         machine = Actor(
             name,

@@ -17,7 +17,7 @@ from detente.dependencies.queries import Change
 from detente.facts.dependencies import ChangePlanned, ChangeRecorded
 from detente.kernel.config.words import brief
 from detente.kernel.fact import Fact, Subject
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, decoded
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint
@@ -136,15 +136,7 @@ def _answer(taken: Taken, status: int = 200) -> Answered:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    try:
-        said = msgspec.json.decode(body)
-    except msgspec.DecodeError as broken:
-        raise BadForm(f"The body is not JSON: {broken}.") from None
-    if not isinstance(said, dict):
-        raise BadForm(
-            'The body must be a JSON object, such as {"title": "moved sign-on", "touches": ["cas"]}.'
-        )
-    return said
+    return decoded(body, dict[str, Any], '{"title": "moved sign-on", "touches": ["cas"]}')
 
 
 def _posted(body: dict[str, Any]) -> Posted:

@@ -8,7 +8,7 @@ catalogue, so it lives here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
 from typing import Annotated
@@ -135,6 +135,8 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     infrastructure: Mapping[str, Infrastructure] = {}
     journeys: Mapping[str, Journey] = {}
     measures: Mapping[str, Measure] = {}  # by the name of the check
+    names: Mapping[str, Mapping[str, object]] = {}
+    """What slices declare that others refer to by name: `{"suite": {"smoke": …}}`."""
 
     @cached_property
     def entries(self) -> Mapping[Subject, Entry]:
@@ -235,6 +237,9 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                     yield unknown(where, "environment", twin, entry.environments)  # type: ignore[union-attr]
             for index, need in enumerate(getattr(entry, "needs", ())):
                 yield from self._in_need((section, name, "needs", index), name, need)
+        for name, journey in self.journeys.items():
+            if journey.earns is not None and journey.earns.minor < 0:
+                yield Mistake(("journeys", name, "earns"), "an hour of it is worth nothing or more")
         yield from self._taken_twice()
 
     def _in_teams(self) -> Iterator[Mistake]:
@@ -321,6 +326,15 @@ def unknown(
     near = difflib.get_close_matches(said, there, n=1)
     hint = f"did you mean {near[0]}?" if near else _declared(what, there)
     return Mistake(path, f"no {what} is called {said}; {hint}")
+
+
+def unknown_in(
+    path: tuple[str | int, ...], what: str, said: Sequence[str], there: Mapping[str, object]
+) -> Iterator[Mistake]:
+    """The same of each name in a list."""
+    for index, name in enumerate(said):
+        if name not in there:
+            yield unknown((*path, index), what, name, there)
 
 
 def _declared(what: str, there: Mapping[str, object]) -> str:

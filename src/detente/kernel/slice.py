@@ -171,6 +171,8 @@ class Slice:
     question: str
     settings: type[msgspec.Struct]
     measures: Callable[[Any, Catalogue], Mapping[str, Measure]] | None = None  # its checks, if any
+    declares: Callable[[Any], Mapping[str, Mapping[str, object]]] | None = None
+    """What others may refer to by name, by its kind: `{"route": settings.routes}`."""
     mistakes: Callable[[Any, Any], Iterable[Mistake]] | None = (
         None  # (settings, catalogue) → mistakes
     )

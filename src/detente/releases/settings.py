@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta
 
-from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.catalogue import Catalogue, unknown, unknown_in
 from detente.kernel.config import Duration, Mistake
 from detente.kernel.mailing import unsent
 
@@ -230,7 +230,7 @@ def mistakes(releases: Releases, catalogue: Catalogue) -> Iterator[Mistake]:
     here = ("releases",)
     if not _is_zone(releases.timezone):
         yield _no_zone((*here, "timezone"), releases.timezone)
-    yield from _unknown_in((*here, "must_know"), "team", releases.must_know, catalogue.teams)
+    yield from unknown_in((*here, "must_know"), "team", releases.must_know, catalogue.teams)
     for name, service in releases.services.items():
         yield from _in_service((*here, "services", name), name, service, catalogue)
     for index, freeze in enumerate(releases.freezes):
@@ -246,7 +246,10 @@ def _in_service(where: Keys, name: str, service: Shipped, all_: Catalogue) -> It
         yield unknown(where, "service", name, all_.services)
     if service.watch is not None:
         checks = service.watch.checks
-        yield from _unknown_in((*where, "watch", "checks"), "check", checks, all_.measures)
+        yield from unknown_in((*where, "watch", "checks"), "check", checks, all_.measures)
+        for part, what in (("acceptance", "suite"), ("routes", "route")):
+            named, there = getattr(service.watch, part), all_.names.get(what, {})
+            yield from unknown_in((*where, "watch", part), what, named, there)
         if service.watch.lasts <= 0:
             yield Mistake((*where, "watch", "for"), "a watch lasts longer than nothing; say 10m")
     for part in ("ship", "back", "version"):
@@ -257,6 +260,8 @@ def _in_service(where: Keys, name: str, service: Shipped, all_: Catalogue) -> It
         for index, step in enumerate(getattr(service, part) or ()):
             if isinstance(step, Command):
                 yield from _in_command((*where, part, index), step)
+            elif step not in (suites := all_.names.get("suite", {})):
+                yield unknown((*where, part, index), "suite", step, suites)
 
 
 def _in_command(where: Keys, command: Command) -> Iterator[Mistake]:
@@ -278,7 +283,7 @@ def _in_freeze(where: Keys, freeze: Freeze, all_: Releases, there: Catalogue) ->
         yield Mistake((*where, "until"), f"{freeze.until} is not after {freeze.starts}")
     if freeze.timezone is not None and not _is_zone(freeze.timezone):
         yield _no_zone((*where, "timezone"), freeze.timezone)
-    yield from _unknown_in((*where, "services"), "service", freeze.services, there.services)
+    yield from unknown_in((*where, "services"), "service", freeze.services, there.services)
 
 
 def _is_backwards(freeze: Freeze) -> bool:
@@ -290,7 +295,7 @@ def _in_report(report: MorningReport | None, catalogue: Catalogue) -> Iterator[M
     if report is None:
         return
     where = ("releases", "morning_report")
-    yield from _unknown_in((*where, "to"), "team", report.to, catalogue.teams)
+    yield from unknown_in((*where, "to"), "team", report.to, catalogue.teams)
     if catalogue.mail is None:
         yield unsent(where, "the report is sent")
     for index, team in enumerate(report.to):
@@ -299,14 +304,6 @@ def _in_report(report: MorningReport | None, catalogue: Catalogue) -> Iterator[M
             yield Mistake((*where, "to", index), says)
     if report.timezone is not None and not _is_zone(report.timezone):
         yield _no_zone((*where, "timezone"), report.timezone)
-
-
-def _unknown_in(
-    where: Keys, what: str, named: Sequence[str], there: Mapping[str, Any]
-) -> Iterator[Mistake]:
-    for index, name in enumerate(named):
-        if name not in there:
-            yield unknown((*where, index), what, name, there)
 
 
 def _unreadable(pattern: str) -> str:

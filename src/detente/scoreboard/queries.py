@@ -27,7 +27,7 @@ from detente.facts.releases import (
     Shipped,
 )
 from detente.facts.scoreboard import AdviceDeclined, AdviceTaken, Advised
-from detente.facts.sla import PromiseBroken
+from detente.facts.sla import Claimed, PromiseBroken, PromiseRestored
 from detente.facts.toggles import FlippedBack, SwitchedOff, SwitchedOn
 from detente.facts.watch import LostSight, Warned, WarningPassed
 from detente.facts.work import CallHeld, CallParked, DrillBegan
@@ -40,7 +40,7 @@ from detente.kernel.node import Node
 from detente.kernel.spans import Span
 from detente.scoreboard.decisions.delivery import Delivery, delivery
 from detente.scoreboard.decisions.fairness import Side, Unfair, sides, unfair
-from detente.scoreboard.decisions.history import History
+from detente.scoreboard.decisions.history import History, still_broken
 from detente.scoreboard.decisions.money import (
     Down,
     Loss,
@@ -54,8 +54,8 @@ from detente.scoreboard.settings import Scoreboard
 State = Literal["charged", "recovered", "refunded", "lost"]
 
 _READ: tuple[type[Fact], ...] = (
-    ActionDone, ActionDropped, ActionTakenOn, Began, CallHeld, ChangePlanned, ChangeRecorded, Closed,
-    DrillBegan, FlippedBack, LostSight, Opened, PromiseBroken, Requested, RetrospectiveClosed,
+    ActionDone, ActionDropped, ActionTakenOn, Began, CallHeld, ChangePlanned, ChangeRecorded, Claimed, Closed,
+    DrillBegan, FlippedBack, LostSight, Opened, PromiseBroken, PromiseRestored, Requested, RetrospectiveClosed,
     ReviewOpened, Reviewed, RolledBack, Shipped, Suspected, SwitchedOff, SwitchedOn, Taken, Told,
     Warned, WarningPassed,
 )  # fmt: skip
@@ -146,7 +146,7 @@ def score(node: Node) -> Score:
         sold=_sales(node, "charged", told.start)[1],
         refunded=_sales(node, "refunded", told.start)[1],
         given_up=_sales(node, "lost", told.start)[1],
-        owed=total(fact.owed for _, fact in told.of(PromiseBroken) if fact.owed),
+        owed=total(fact.owed for _, fact in still_broken(told) if fact.owed),
         at_risk=at_risk,
         at_risk_calls=calls,
         sides=both,

@@ -14,6 +14,7 @@ card = Slice(
     question="What were we promised, did we get it, what are we owed?",
     settings=Sla,
     mistakes=mistakes,
+    declares=lambda sla: {"promise": sla.promises},
     projection=seen,
     signs=pages.signs,
     pages=pages.PAGES,

@@ -364,7 +364,9 @@ def lever_for(said: Said) -> tuple[str, dict[str, object]]:
             note = said.note or "settled by mail"
             return "work.settle", {"note": note, "reference": said.reference}
         case "hand back":
-            return "work.give_up", {"reason": said.note or "handed back by mail"}
+            return "work.hand_back", {"note": said.note or "handed back by mail", "looked": True}
+        case "give up":
+            return "work.give_up", {"reason": said.note or "given up by mail"}
         case "unclear":
             raise ValueError("what is unclear is not acted upon")
 

@@ -14,6 +14,7 @@ card = Slice(
     question="How do we keep working without them?",
     settings=Work,
     mistakes=mistakes,
+    declares=lambda work: {"route": work.routes},
     projection=calls,
     spans=(facts.BREAKER, facts.PAUSE, facts.DRILL),
     signs=pages.signs,

@@ -23,7 +23,8 @@ WORDS = (
     ("retry", "send it again as soon as the vendor is there"),
     ("hold 2h", "keep it back, here for two hours; `hold` alone until somebody says so"),
     ("settled REF-4711", "it was done in another way, under this reference; never sent again"),
-    ("hand back: why", "this sale will not be paid; it counts as lost"),
+    ("hand back: why", "look at the vendor first; then whoever sold it sees to it"),
+    ("give up: why", "this sale will not be paid; it counts as lost"),
 )
 
 

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detente.kernel.clock import NS
+from detente.kernel.config import Address
+from detente.kernel.mailing import Mail
 from detente.work.engine import letter
 from detente.work.engine.letter import Said, own_line, read, understood
 from detente.work.wording import Setting, explaining
 
 DAY = 86_400 * NS
+MAIL = Mail(server=Address("mail.example:25"), sender="q@b.c", tls="none")
 
 
 def a_mail(text: str = "retry\n", **headers: str) -> EmailMessage:
@@ -51,7 +54,7 @@ def a_mail(text: str = "retry\n", **headers: str) -> EmailMessage:
         ("settled: paid in cash", Said(word="settled", note="paid in cash")),
         ("hand back", Said(word="hand back")),
         ("hand back: customer does not want it", Said(word="hand back", note="customer does not want it")),
-        ("give up order was cancelled", Said(word="hand back", note="order was cancelled")),
+        ("give up order was cancelled", Said(word="give up", note="order was cancelled")),
     ],
 )  # fmt: skip
 def test_the_words(line: str, said: Said) -> None:
@@ -188,7 +191,7 @@ def test_what_is_kept_of_a_mail_forges_nothing() -> None:
 def test_any_mail_can_be_answered(content: bytes) -> None:
     """Whatever its headers hold, the answer is a mail that can be sent."""
     got = read(b"From: a@b.c\nSubject: " + content, return_path="a@b.c")
-    setting = Setting(name="Shop", vendor="", sender="q@b.c", page="http://x/", now=0)
+    setting = Setting(name="Shop", vendor="", mail=MAIL, page="http://x/", now=0)
     written = explaining(got, setting, why="x", about="call:1").as_bytes()
     assert b"Auto-Submitted: auto-replied" in written
 

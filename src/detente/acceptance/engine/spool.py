@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from detente.kernel.clock import Clock, SystemClock
 
 _PATIENCE = 10.0
-_AT_ONCE = 200  # results in one request
+_AT_ONCE, _BYTES = 200, 1_000_000  # results and bytes in one request; the node takes twice as many
 Verdict = Literal["passed", "failed", "skipped"]
 
 
@@ -109,8 +109,8 @@ class Spool:
         """Deliver one file. Another run may have just done so. Raises Away, Refused."""
         lines = list(_lines(file))
         head, results = (lines[0], lines[1:]) if lines else ({}, [])
-        for start in range(0, len(results), _AT_ONCE):
-            self._post({**head, "results": results[start : start + _AT_ONCE]})
+        for some in _batches(results):
+            self._post({**head, "results": some})
         file.unlink(missing_ok=True)
         return len(results)
 
@@ -162,6 +162,21 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError:
             return
+
+
+def _batches(results: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """As many at once as the node takes."""
+    some: list[dict[str, Any]] = []
+    size = 0
+    for each in results:
+        bytes_ = len(json.dumps(each)) + 2
+        if some and (len(some) == _AT_ONCE or size + bytes_ > _BYTES):
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += bytes_
+    if some:
+        yield some
 
 
 def _error(body: bytes) -> str:

@@ -23,13 +23,13 @@ from detente.facts.incidents import (
 )
 from detente.facts.pager import Taken, Told
 from detente.facts.releases import Requested, Reviewed, ReviewOpened, RolledBack, Shipped
-from detente.facts.sla import PromiseBroken
+from detente.facts.sla import Claimed
 from detente.facts.toggles import FlippedBack, SwitchedOff, SwitchedOn
 from detente.facts.watch import LostSight, Warned, WarningPassed
 from detente.facts.work import CallHeld, CallParked, DrillBegan
 from detente.kernel.clock import Instant, Seconds, lasting, moment, seconds_between
 from detente.kernel.fact import Recorded, Subject, plain
-from detente.scoreboard.decisions.history import History
+from detente.scoreboard.decisions.history import History, still_broken
 
 _DAY: Seconds = 86_400.0
 _MOST_CITED = 12
@@ -75,15 +75,16 @@ def watch_what_fails(history: History) -> Iterator[Advice]:
 
 
 def claim_the_credit(history: History) -> Iterator[Advice]:
-    """A promise is broken and the contract owes us."""
-    for at, broken in history.of(PromiseBroken):
-        if broken.owed is not None:
+    """A promise is broken, the contract owes us, and nobody claimed it."""
+    claimed = {(at.about, fact.period) for at, fact in history.of(Claimed)}
+    for at, broken in still_broken(history):
+        if broken.owed is not None and (at.about, broken.period) not in claimed:
             yield Advice(
                 rule="claim-the-credit",
                 about=at.about,
                 do=f"Claim {broken.owed} from {_name(history, broken.vendor)} for {broken.period}.",
                 why="The promise was broken by our measurement; contracts forfeit late claims.",
-                lever=f"detente sla evidence {plain(at.about)} --period {broken.period}",
+                lever=f"detente sla claim {plain(at.about)} --period {broken.period}",
                 evidence=(at.position,),
             )
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from detente.facts.incidents import Closed, Opened
+from detente.facts.sla import PromiseBroken, PromiseRestored
 from detente.kernel.catalogue import Catalogue
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Recorded, Subject
@@ -43,3 +44,12 @@ class History:
         """What was opened, without what turned out to be a part of another incident: nothing twice."""
         parts = {at.about for at, closed in self.of(Closed) if closed.into}
         return ((at, opened) for at, opened in self.of(Opened) if at.about not in parts)
+
+
+def still_broken(history: History) -> list[tuple[Recorded, PromiseBroken]]:
+    """Promises that are broken by the last that was said of each period."""
+    found: dict[tuple[Subject, str], tuple[Recorded, PromiseBroken]] = {}
+    kept = {(at.about, fact.period): at.position for at, fact in history.of(PromiseRestored)}
+    for at, fact in history.of(PromiseBroken):
+        found[at.about, fact.period] = (at, fact)
+    return [pair for key, pair in found.items() if pair[0].position > kept.get(key, 0)]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from detente.kernel.catalogue import Catalogue, unknown
+from detente.kernel.catalogue import Catalogue, unknown, unknown_in
 from detente.kernel.config import Mistake
 from detente.kernel.config.schema import NAME
 from detente.kernel.fact import Subject, plain
@@ -401,9 +401,10 @@ def _in_trait(where: Where, trait: Trait) -> Iterator[Mistake]:
 
 
 def _in_guard(guard: Guard, here: Where, catalogue: Catalogue) -> Iterator[Mistake]:
-    for index, check in enumerate(guard.checks):
-        if check not in catalogue.measures:
-            yield unknown((*here, "checks", index), "check", check, catalogue.measures)
+    yield from unknown_in((*here, "checks"), "check", guard.checks, catalogue.measures)
+    for part, what in (("promises", "promise"), ("routes", "route")):
+        named, there = getattr(guard, part), catalogue.names.get(what, {})
+        yield from unknown_in((*here, part), what, named, there)
     if guard.for_ <= 0:
         yield Mistake((*here, "for"), "a guard that looks no time at all sees nothing; write 10m")
     elif guard.for_ > LONGEST_GUARD:
@@ -521,7 +522,9 @@ def _filed(toggles: Toggles) -> tuple[dict[str, Any], list[Mistake]]:
     try:
         said = toggles.file.path.read_bytes()
         document = json.loads(said)
-        Ruleset.parse(said, generation=toggles.generation)
+        Ruleset.parse(
+            document if isinstance(document, dict) else said, generation=toggles.generation
+        )
     except OSError as error:
         why = (error.strerror or "it failed").lower()
         return {}, [Mistake(where, f"{toggles.file} cannot be read: {why}")]

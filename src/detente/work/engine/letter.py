@@ -22,7 +22,7 @@ import msgspec
 
 from detente.kernel.clock import NS, Instant, Seconds
 
-Word = Literal["retry", "hold", "settled", "hand back", "unclear"]
+Word = Literal["retry", "hold", "settled", "hand back", "give up", "unclear"]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +220,10 @@ def _hand_back(rest: str) -> Said:
     return Said(word="hand back", note=_note(rest))
 
 
+def _give_up(rest: str) -> Said:
+    return Said(word="give up", note=_note(rest))
+
+
 def _note(rest: str) -> str:
     return rest.strip(" ,:;.-")
 
@@ -231,7 +235,7 @@ _WORDS = (
     ("settled", _settled),
     ("settle", _settled),
     ("hand back", _hand_back),
-    ("give up", _hand_back),
+    ("give up", _give_up),
 )
 
 
