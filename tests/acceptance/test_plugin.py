@@ -102,6 +102,26 @@ def test_nothing_is_lost_and_nothing_counts_twice(stage: Stage, shop: Shop) -> N
     asyncio.run(story())
 
 
+def test_many_long_results_are_sent_in_parts(stage: Stage, shop: Shop) -> None:
+    """The node takes so much at once, and the plugin knows it; nobody else reaches that easily."""
+    spool = stage.home / ".detente" / "results"
+    spool.mkdir(parents=True)
+    lines: list[dict[str, object]] = [{"run": "r0", "place": "ci"}]
+    lines += [{"test": f"t{n}", "outcome": "failed", "reason": "é" * 5_000} for n in range(150)]
+    text = "".join(json.dumps(each) + "\n" for each in lines)
+    assert len(text) > 4_000_000
+    (spool / "0-many.jsonl").write_text(text)
+
+    async def story() -> None:
+        async with stage.node() as (node, address):
+            environ = build(shop, DETENTE_TOKEN=node.token)
+            done = await pytests(stage.home, "--detente", address, "-k", "buying", **environ)
+            assert "detente: 151 results told" in done.out
+            assert len(rans(node)) == 151
+
+    asyncio.run(story())
+
+
 def test_without_the_option_nothing_happens(stage: Stage, shop: Shop) -> None:
     """The plugin alone tells nobody anything and leaves no file."""
     done = asyncio.run(pytests(stage.home, **build(shop)))

@@ -205,7 +205,7 @@ def test_without_an_id_each_is_a_change_of_its_own() -> None:
     ("said", "says"),
     [
         (b"x", "The body is not JSON"),
-        ([1], "The body must be a JSON object"),
+        ([1], "The body: expected object, got array"),
         ({}, "title: this has to be filled in"),
         ({"title": 5}, "title: write a text"),
         ({"titel": "a"}, "“titel” is not asked for here; a change has title, touches, at, link, id"),

@@ -360,7 +360,7 @@ def test_actions_are_refused_in_words_and_overdue_on_now(stage) -> None:
             (replace(good, closes_on="bob:says so"), "write one of check:NAME, test:NAME"),
             (replace(good, due="soon"), "due: “soon” is no day; write one such as"),
             (replace(good, due="1970-01-01"), "is over already"),
-            (replace(good, due="2999-01-01"), "more than ten years off"),
+            (replace(good, due="2999-01-01"), "more than ten years from now"),
         ):
             with pytest.raises(BadForm, match=says):
                 await pull(node, "take_on", bad)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detente.kernel.clock import NS, Instant
-from detente.kernel.fact import Fact, Recorded, Unknown, named
+from detente.kernel.fact import Fact, Recorded, Unfit, Unknown, named
 from detente.kernel.ledger import (
     EVERYTHING,
     Condition,
@@ -437,6 +437,20 @@ class LedgerContract:
             assert ledger.head() == 2
             assert ledger.read_by("r") == 0
             assert ledger.attachment(1) is None
+
+        self.play(story)
+
+    def test_a_number_that_rows_cannot_hold_is_refused(self) -> None:
+        """All or nothing, before anything is written; the largest that fit are kept."""
+
+        async def story(ledger: Ledger) -> None:
+            for metres in (1 << 63, -(1 << 63) - 1, 10**30):
+                with pytest.raises(Unfit, match="metres: no fact can hold this number"):
+                    await ledger.append([Rose(about="a"), Rose(about="a", metres=metres)], by="x")
+            assert ledger.head() == 0
+            for metres in ((1 << 63) - 1, -(1 << 63)):
+                await ledger.append([Rose(about="a", metres=metres)], by="x")
+            assert ledger.head() == 2
 
         self.play(story)
 

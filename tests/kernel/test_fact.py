@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -10,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import detente.slices  # noqa: F401 - registers every fact
-from detente.kernel.fact import Fact, Recorded, Unknown, decode, encode, kind, named, plain
+from detente.kernel.fact import (
+    Fact,
+    Recorded,
+    Unfit,
+    Unknown,
+    check,
+    decode,
+    encode,
+    kind,
+    named,
+    plain,
+)  # fmt: skip
 
 from .plausible import SHIPPED, facts
 
@@ -52,6 +65,37 @@ def test_the_two_halves_of_a_subject() -> None:
     """A subject is a kind and a name, and names may hold anything, colons included."""
     assert (kind("check:a:b"), plain("check:a:b")) == ("check", "a:b")
     assert plain("nothing") == ""
+
+
+class Poured(Fact, frozen=True, kw_only=True):
+    """A fact for this test only."""
+
+    litres: float = 0.0
+    glasses: Mapping[str, tuple[int, ...]] = {}
+    note: str | None = "none"
+
+
+@pytest.mark.parametrize(
+    ("poured", "where"),
+    [
+        (Poured(about="a", litres=math.nan), "litres"),
+        (Poured(about="a", litres=-math.inf), "litres"),
+        (Poured(about="a", glasses={"ann": (1, 1 << 63)}), r"glasses.ann\[1\]"),
+        (Poured(about="a", glasses={"ann": (-(10**19),)}), r"glasses.ann\[0\]"),
+    ],
+)
+def test_a_fact_holds_no_number_that_cannot_be_kept(poured: Fact, where: str) -> None:
+    """Beyond 64 bits, or no number at all: the sentence says where it stands."""
+    with pytest.raises(Unfit, match=f"^{where}: no fact can hold this number"):
+        check(poured, encode(poured))
+
+
+@given(facts())
+def test_whatever_may_happen_can_be_kept(fact: Fact) -> None:
+    """Plausible facts pass, and so do long numbers in words, moments, and nothing at all."""
+    check(fact, encode(fact))
+    for harmless in (Poured(about=f"call:{10**40}", note=None), Poured(about="a", litres=1e300)):
+        check(harmless, encode(harmless))
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

@@ -23,12 +23,27 @@ from detente.facts.watch import OUTAGE, CameBack, WentDown
 from detente.kernel import faces, spans
 from detente.kernel.catalogue import Catalogue, Service, Vendor
 from detente.kernel.clock import NS
+from detente.kernel.fact import Recorded
+from detente.kernel.forms import decoded
 from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.money import Money
 from detente.kernel.node import Node
-from detente.kernel.slice import Ask, Lever, NotFound, Page, Panel, Pull, Refused, Sign, Slice
-from detente.kernel.views import Views
+from detente.kernel.slice import (
+    Answered,
+    Ask,
+    Asked,
+    Endpoint,
+    Lever,
+    NotFound,
+    Page,
+    Panel,
+    Pull,
+    Refused,
+    Sign,
+    Slice,
+)  # fmt: skip
+from detente.kernel.views import Projection, Rows, Views
 from detente.kernel.web.server import PortInUse, WebServer, application
 
 HOSTILE = '<script>alert("x")</script>'
@@ -113,6 +128,33 @@ LEVERS = (
     ),
     Lever("game.once", "Once", "It is written down, once.", ("vendor",), jot_once),
 )
+
+
+class Fell(msgspec.Struct):
+    times: int
+
+
+async def fall(node: Node, asked: Asked) -> Answered:
+    times = decoded(asked.body, Fell, '{"times": 3}').times
+    await node.record(
+        WentDown(about="check:http", of="vendor:x", since=1, reason="x", failures=times), by="x"
+    )
+    return Answered(status=204)
+
+
+async def tick(_node: Node, _asked: Asked) -> Answered:
+    async def ticks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"tick\n"
+            await asyncio.sleep(0.01)
+
+    return Answered(type="text/event-stream", stream=ticks())
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/fall", "It falls.", fall, largest=3 << 20),
+    Endpoint("GET", "/ticks", "It ticks.", tick),
+)
 PAGE = Page("/game/{name}", "Game", count, "game/page.html", hears=("incidents.*",))
 GAME = Slice(
     noun="game",
@@ -125,6 +167,7 @@ GAME = Slice(
         Panel("Game", ("vendor", "node"), lambda node, _: Count(7, HOSTILE), "game/panel.html"),
     ),
     levers=LEVERS,
+    endpoints=ENDPOINTS,
 )
 PAGES = (faces.now_page(), faces.timeline_page(), faces.subject_page(), PAGE)
 
@@ -165,7 +208,7 @@ async def house(templates: Path, address: str = "http://ops.example") -> AsyncIt
     network = cast("Any", None)
     node = Node(clock, random.Random(1), network, ledger, views, declared, (GAME,), {})
     app = application(
-        node, PAGES, LEVERS, address=address, token="s3cret", folders={"game": templates}
+        node, PAGES, LEVERS, address=address, token="s3cret", folders={"game": templates}, streams=2
     )
     server = WebServer(app)
     port = await server.start("127.0.0.1", 0)
@@ -395,6 +438,86 @@ def test_forms_have_a_largest_size(play: Play) -> None:
         answer = await house.pull("game.jot", about="vendor:cardpay", note="x" * 300_000)
         assert answer.status == 413
         assert "256 kB" in await answer.text()
+        headers = {"Authorization": "Bearer s3cret"}
+        sent = house.visitor.post(house.url / "fall", data=b"x" * (4 << 20), headers=headers)
+        async with sent as answer:
+            assert answer.status == 413
+            assert "more than the 3 MB taken here" in (await answer.json())["error"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "The body is not JSON: "),
+        (b'"\xff"', "The body is not JSON: "),
+        (b"[" * 100_000, "The body is nested too deeply. Send JSON such as"),
+        (b"[]", "The body: expected object, got array. Send JSON such as"),
+        (b"{}", "times: this has to be filled in. Send JSON such as"),
+        (b'{"times": "x"}', 'times: expected int, got str. Send JSON such as {"times": 3}.'),
+        (b'{"times": 9223372036854775808}', "failures: no fact can hold this number"),
+    ],
+)
+def test_programs_hear_what_is_wrong_with_what_they_sent(
+    play: Play, body: bytes, says: str
+) -> None:
+    """Whatever it is: one sentence with the place and the remedy, and nothing is written."""
+
+    async def scene(house: House) -> None:
+        headers = {"Authorization": "Bearer s3cret", "Content-Type": "application/json"}
+        async with house.visitor.post(house.url / "fall", data=body, headers=headers) as answer:
+            assert answer.status == 400
+            assert says in (await answer.json())["error"]
+        assert house.told() == []
+        async with house.visitor.post(
+            house.url / "fall", data=b'{"times": 3}', headers=headers
+        ) as answer:
+            assert answer.status == 204
+
+    play(scene)
+
+
+def test_streams_leave_room_for_callers(play: Play) -> None:
+    """Whoever comes when too many listen is asked to come back, and may once somebody has left."""
+
+    async def scene(house: House) -> None:
+        where = house.url / "ticks"
+        listening = [await house.visitor.get(where) for _ in range(2)]
+        assert [await each.content.readline() for each in listening] == [b"tick\n"] * 2
+        async with house.visitor.get(where) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+            assert "2 programs listen already; come back later" in (await answer.json())["error"]
+        assert (await house.get("/"))[0] == 200
+        listening.pop().close()
+        async with asyncio.timeout(10):
+            while (again := await house.visitor.get(where)).status == 503:
+                await asyncio.sleep(0.01)
+        assert await again.content.readline() == b"tick\n"
+        again.close()
+        listening.pop().close()
+
+    play(scene)
+
+
+def test_now_shows_what_could_not_be_folded(play: Play) -> None:
+    """The rows miss something, the ledger does not: a sign says so, and the node goes on."""
+
+    async def scene(house: House) -> None:
+        def stumble(_rows: Rows, _recorded: Recorded) -> None:
+            raise OverflowError("too large")
+
+        heard = Projection("brittle", "create table brittle(x);", (Noted.name,), stumble)
+        house.node.views = Views(":memory:", [heard])
+        for _ in range(2):
+            await house.node.record(Noted(about="incident:1", note="x"), by="x")
+        now = await house.json("/now.json")
+        assert [each["sentence"] for each in now["signs"] if each["about"] == "node:here"] == [
+            "2 facts could not be folded into the rows of “brittle”, first at position 1"
+            " (OverflowError: too large): its pages may miss something. The ledger is whole; please"
+            " report this"
+        ]
+        house.node.views.close()
 
     play(scene)
 

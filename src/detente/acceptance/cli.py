@@ -14,7 +14,7 @@ from rich.text import Text
 
 from detente.acceptance.effects import Report
 from detente.acceptance.endpoints import Taken
-from detente.acceptance.engine import junit
+from detente.acceptance.engine import junit, spool
 from detente.acceptance.engine.parent import Outcome
 from detente.acceptance.pages import Cell, Line, Overview, TestPage, Vouching
 from detente.acceptance.queries import PLACES
@@ -117,8 +117,7 @@ def _import(file: Path, place: str, of: str | None, run: str | None, **given: st
     head = {name: value for name, value in given.items() if value} | {"place": place}
     head["run"] = run or hashlib.sha256(body).hexdigest()[:24]
     answers = [
-        _told(head, [_result(each, of or "") for each in outcomes[start : start + _AT_ONCE]])
-        for start in range(0, len(outcomes), _AT_ONCE)
+        _told(head, some) for some in spool.batches([_result(each, of or "") for each in outcomes])
     ]
     recorded, known = (sum(each) for each in zip(*answers, strict=True))
     if asked().json:
@@ -126,9 +125,6 @@ def _import(file: Path, place: str, of: str | None, run: str | None, **given: st
         return
     before = f", {known} were known already" if known else ""
     click.echo(f"✓ {counted(recorded, 'result')} taken{before}.")
-
-
-_AT_ONCE = 200  # results in one request
 
 
 def _read(file: Path) -> tuple[bytes, list[Outcome]]:

@@ -56,7 +56,9 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 async def take_results(node: Node, asked: Asked) -> Answered:
     """Results from elsewhere, as our own JSON or as JUnit XML."""
-    said = _from_xml(asked) if asked.body.lstrip()[:1] == b"<" else decoded(asked.body, Results, _LIKE)
+    said = (
+        _from_xml(asked) if asked.body.lstrip()[:1] == b"<" else decoded(asked.body, Results, _LIKE)
+    )
     if not said.run.strip():
         raise BadForm("run: give the run a name, so that telling it twice counts once")
     _check(said.results)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import resource
 import signal
@@ -70,6 +71,7 @@ async def _run(declared: Declared, config: Path) -> None:
     from detente import app
 
     _take_every_file()
+    say_once_when_full(asyncio.get_running_loop())
     stop = asyncio.Event()
     _hear_signals(stop, declared, config)
     async with app.opened(declared, home_of(config)) as node:
@@ -100,6 +102,28 @@ def _take_every_file() -> None:
     if soft < hard:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+_A_WHILE = 60.0
+
+
+def say_once_when_full(loop: asyncio.AbstractEventLoop) -> None:
+    """Callers that find no file left wait; the loop would tell of each of them, every second."""
+    told = -_A_WHILE
+
+    def hear(loop: asyncio.AbstractEventLoop, trouble: dict[str, Any]) -> None:
+        nonlocal told
+        error = trouble.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(trouble)
+        elif loop.time() - told >= _A_WHILE:
+            told = loop.time()
+            log.warning(
+                "New callers wait: every file that this process may open is in use (%s). Close some"
+                " pages, or allow it more (`ulimit -n`, `LimitNOFILE=`).", error.strerror,
+            )  # fmt: skip
+
+    loop.set_exception_handler(hear)
 
 
 def _hello(node: Node, declared: Declared, ledger: Path) -> Iterator[str]:

@@ -51,7 +51,7 @@ journeys:
   order-a-number: {{title: Order a number, earns: 1800 EUR, needs: [orders]}}
 
 watch:
-  sheet: 5s
+  sheet: 2s
   checks:
     orders: {{http: "http://{host}:{production}/health", every: 1s, timeout: 800ms}}
 
@@ -63,6 +63,16 @@ toggles:
       owner: dev
       for: orders
       guard: {{checks: [orders], for: 20s}}
+    orders-a-minute:
+      title: Orders a minute
+      owner: ops
+      for: orders
+      default: 600
+      at_least: 60
+      at_most: 6000
+
+scoreboard:
+  targets: {{deliveries: 3, uptime: 99.9%}}
 
 acceptance:
   suites:

@@ -73,8 +73,8 @@ class Teller:
         self._write("")
         self._write(self._paint("What was promised, and what was measured", "1"))
         wide = max((len(each.promise) for each in promised), default=0)
-        told = ""
-        for each in promised:
+        told, order = "", list(dict.fromkeys(each.story for each in promised))
+        for each in sorted(promised, key=lambda each: (order.index(each.story), _first(each.row))):
             if each.story != told:
                 self._write("")
                 self._write(f"  {self._paint(each.story, '1;36')}")
@@ -116,6 +116,10 @@ class Teller:
     def _write(self, text: str) -> None:
         self._out.write(text + "\n")
         self._out.flush()
+
+
+def _first(row: str) -> int:
+    return int(row.partition(",")[0])
 
 
 async def tell_facts(

@@ -89,6 +89,19 @@ incidents:
 
 mail: {{server: "{host}:{smtp}", tls: none, from: "Détente <detente@sunnyside.example>"}}
 
+pager:
+  people:
+    anna: {{title: Anna, mail: [anna@sunnyside.example], team: ops}}
+    dora: {{title: Dora, mail: [dora@sunnyside.example], team: dev}}
+  rota:
+    on-call: {{people: [anna, dora], changes: weekly on monday 09:00, timezone: Europe/Berlin}}
+  escalation:
+    - {{after: 0s, tell: on-call}}
+    - {{after: 5m, tell: everybody}}
+
+journeys:
+  buy: {{title: Buy a policy, earns: 1200 EUR, needs: [portal]}}
+
 sla:
   checkpoint_every: 10s
   promises:
@@ -101,6 +114,7 @@ sla:
         - {{below: 99.95%, owed: 10%}}
         - {{below: 99%, owed: 25%}}
         - {{below: 95%, owed: 100%}}
+      claim: {{within: 30d, to: sla@cardpay.example}}
 """
 
 
@@ -391,8 +405,10 @@ def _promises(story: VendorStory, verdict: Verdict, *, drained: bool, closed: bo
     story.promise("5", "no sale is lost", f"{lost} of {verdict.sales} lost", kept=not lost)
     story.promise("5", "no card is charged twice", f"{twice} charged twice", kept=not twice)
     teams = {each.fact.team for each in story.heard("pager.told")}  # type: ignore[attr-defined]
-    paged = f"{len(teams)} teams told of {len(story.heard('incidents.opened'))} incident"
-    story.promise("4", "both sides hear of one incident", paged, kept=len(teams) >= 2 and closed)
+    paged = f"{', '.join(sorted(teams))} told of {len(story.heard('incidents.opened'))} incident"
+    story.promise(
+        "4", "both sides hear of one incident", paged, kept={"dev", "ops"} <= teams and closed
+    )
     held = f"{len(story.settled)} settled by hand, the queue " + (
         "empty" if drained else "not empty"
     )

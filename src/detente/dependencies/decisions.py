@@ -13,14 +13,13 @@ from detente.dependencies.engine.points import Atlas, is_central
 from detente.dependencies.engine.together import Burst
 from detente.facts.dependencies import ChangeDropped, ChangePlanned, ChangeRecorded, Suspected
 from detente.kernel.catalogue import Catalogue
-from detente.kernel.clock import Instant, instant, later
+from detente.kernel.clock import Instant, instant
 from detente.kernel.config.words import brief, listed, nearest
 from detente.kernel.fact import Fact, Subject
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, within_ten_years
 from detente.kernel.money import Money
 from detente.kernel.needs import Needs
 
-_TEN_YEARS = 3_653 * 86_400
 _LIKE = "write it like 2026-11-28 06:00, in UTC, or with an offset: 2026-11-28 06:00+01:00"
 
 
@@ -102,9 +101,7 @@ def when(said: str, now: Instant, field: str = "at") -> Instant:
         at = instant(read if read.tzinfo else read.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise BadForm(f"{field}: “{brief(said)}” is not a time; {_LIKE}.") from None
-    if not later(now, -_TEN_YEARS) <= at <= later(now, _TEN_YEARS):
-        raise BadForm(f"{field}: {brief(said)} is more than ten years from now; {_LIKE}.")
-    return at
+    return within_ten_years(at, now, field)
 
 
 def subjects(said: str | Iterable[str], catalogue: Catalogue, field: str) -> tuple[Subject, ...]:

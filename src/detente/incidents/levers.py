@@ -26,9 +26,9 @@ from detente.incidents.decisions.afterwards import Answer, Retrospective, Said
 from detente.incidents.queries import retrospectives
 from detente.incidents.settings import Incidents
 from detente.incidents.wording import BadMarkdown, read_markdown
-from detente.kernel.clock import Instant, Seconds, instant, later, moment
+from detente.kernel.clock import Instant, instant, moment
 from detente.kernel.fact import Fact, Subject, kind, plain
-from detente.kernel.forms import LINES, BadForm
+from detente.kernel.forms import LINES, BadForm, within_ten_years
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
 
@@ -214,9 +214,6 @@ def _take_on(node: Node, pull: Pull) -> list[Fact]:
     ]
 
 
-_FURTHEST: Seconds = 10 * 365.25 * 86_400
-
-
 def _end_of(day: str, now: Instant) -> Instant:
     try:
         end = instant(datetime.combine(date.fromisoformat(day.strip()), time.max, UTC))
@@ -224,9 +221,7 @@ def _end_of(day: str, now: Instant) -> Instant:
         raise BadForm(f"due: “{day}” is no day; write one such as 2026-12-24.") from None
     if end < now:
         raise BadForm(f"due: {day} is over already; write a day to come.")
-    if end > later(now, _FURTHEST):
-        raise BadForm(f"due: {day} is more than ten years off; write a day that somebody will see.")
-    return end
+    return within_ten_years(end, now, "due")
 
 
 def _drop_action(node: Node, pull: Pull) -> list[Fact]:

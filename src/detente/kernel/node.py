@@ -158,7 +158,7 @@ class Node:
     def _catch_up(self) -> bool:
         try:
             self.views.catch_up(self.ledger)
-        except apsw.Error as error:
+        except (apsw.Error, OSError, MemoryError) as error:
             log.warning("the views are behind the ledger and catch up later: %s", error)
             return False
         return True

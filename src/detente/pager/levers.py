@@ -11,7 +11,7 @@ from msgspec import Meta
 from detente.facts.pager import CoverAgreed, CoverDropped
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Subject, plain
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, within_ten_years
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, NotFound, Pull, Refused
 from detente.pager import decisions, queries
@@ -59,8 +59,10 @@ def _cover(node: Node, pull: Pull) -> list[Fact]:
     rota = queries.rota_named(node, plain(pull.about))
     people = node.settings(Pager).people
     who = _person(pull.form.who, people)
-    starts = _moment("starts", pull.form.starts, rota) if pull.form.starts.strip() else pull.at
-    ends = _moment("until", pull.form.until, rota)
+    starts = (
+        _moment("starts", pull.form.starts, rota, pull.at) if pull.form.starts.strip() else pull.at
+    )
+    ends = _moment("until", pull.form.until, rota, pull.at)
     if ends <= max(starts, pull.at):
         raise BadForm("until: it has to end after it began, and in the future.")
     return [
@@ -76,11 +78,12 @@ def _person(said: str, people: Mapping[str, Person]) -> str:
     raise BadForm(f"who: nobody is called {said}; there are {', '.join(people)}.")
 
 
-def _moment(field: str, said: str, rota: Rota) -> Instant:
+def _moment(field: str, said: str, rota: Rota, now: Instant) -> Instant:
     try:
-        return Moment.read(said).within(rota.timezone)
-    except ValueError as wrong:
+        at = Moment.read(said).within(rota.timezone)
+    except (ValueError, OverflowError) as wrong:
         raise BadForm(f"{field}: {wrong}.") from None
+    return within_ten_years(at, now, field)
 
 
 def _drop(node: Node, pull: Pull) -> list[Fact]:

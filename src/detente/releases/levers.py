@@ -24,6 +24,7 @@ from detente.facts.releases import (
 from detente.kernel.clock import Instant, Seconds, later, seconds_between
 from detente.kernel.config.words import hint
 from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.forms import within_ten_years
 from detente.kernel.ledger import Query
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
@@ -220,9 +221,10 @@ def _said(text: str, what: str) -> str:
 
 def _when(node: Node, said: str, now: Instant) -> Instant:
     try:
-        return times.when(said, now, node.settings(Releases).timezone)
+        at = times.when(said, now, node.settings(Releases).timezone)
     except NoTime as wrong:
         raise Refused(f"starts: {wrong}.") from None
+    return within_ten_years(at, now, "starts")
 
 
 def _lasting(said: str) -> Seconds:

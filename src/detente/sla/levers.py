@@ -10,6 +10,7 @@ from msgspec import Meta
 from detente.facts.sla import Claimed, ClaimSettled, Excluded, IncludedAgain, VendorTold
 from detente.kernel.clock import Instant
 from detente.kernel.fact import Fact, Subject, plain
+from detente.kernel.forms import within_ten_years
 from detente.kernel.money import Money
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
@@ -95,7 +96,7 @@ def _worded(said: str, what: str) -> str:
 
 def _exclude(node: Node, pull: Pull) -> list[Fact]:
     promise, form = _promise(node, pull.about), pull.form
-    start, end = _time(form, "starts", promise), _time(form, "ends", promise)
+    start, end = _time(form, "starts", promise, pull.at), _time(form, "ends", promise, pull.at)
     if end <= start:
         raise Refused("ends: that is not after the beginning.")
     if end - start > _LONGEST:
@@ -110,11 +111,12 @@ def _exclude(node: Node, pull: Pull) -> list[Fact]:
     return [fact]
 
 
-def _time(form: Exclude, field: str, promise: Promise) -> Instant:
+def _time(form: Exclude, field: str, promise: Promise, now: Instant) -> Instant:
     try:
-        return read_time(getattr(form, field), promise.timezone)
-    except ValueError as wrong:
+        at = read_time(getattr(form, field), promise.timezone)
+    except (ValueError, OverflowError) as wrong:
         raise Refused(f"{field}: {wrong}.") from None
+    return within_ten_years(at, now, field)
 
 
 def _include_again(node: Node, pull: Pull) -> list[Fact]:

@@ -12,6 +12,7 @@ from msgspec import Meta
 from detente.facts.toggles import Reset, Scheduled, ScheduleDropped, SwitchedOff
 from detente.kernel.clock import instant
 from detente.kernel.fact import Fact, Subject
+from detente.kernel.forms import within_ten_years
 from detente.kernel.node import Node
 from detente.kernel.slice import Lever, Pull, Refused
 from detente.toggles import queries
@@ -116,7 +117,7 @@ def _schedule(node: Node, pull: Pull) -> list[Fact]:
     why = _said(form.why)
     toggle, _ = _stands(node, pull.about)
     _read(toggle, form.to)
-    at = _moment(form.at)
+    at = within_ten_years(_moment(form.at), node.now(), "at")
     if at <= node.now():
         raise Refused(f"at: {form.at} is over. Switch it now, or name a moment to come.")
     to, release = form.to.strip(), _release(form.release)

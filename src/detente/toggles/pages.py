@@ -397,7 +397,7 @@ def _attributes(text: str) -> Iterator[tuple[str, Any]]:
             raise BadForm(f"with: write name=value, with commas between, not “{part}”.")
         try:
             value = json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = said.strip()
         yield name.strip(), value
 

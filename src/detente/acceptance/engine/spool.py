@@ -109,7 +109,7 @@ class Spool:
         """Deliver one file. Another run may have just done so. Raises Away, Refused."""
         lines = list(_lines(file))
         head, results = (lines[0], lines[1:]) if lines else ({}, [])
-        for some in _batches(results):
+        for some in batches(results):
             self._post({**head, "results": some})
         file.unlink(missing_ok=True)
         return len(results)
@@ -164,7 +164,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
             return
 
 
-def _batches(results: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def batches(results: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """As many at once as the node takes."""
     some: list[dict[str, Any]] = []
     size = 0

@@ -58,11 +58,16 @@ def application(
     address: str,
     token: str = "",
     folders: Mapping[str, Path] | None = None,
+    streams: int | None = None,
 ) -> web.Application:
-    """All addresses of the node. `folders`: where each noun's templates are, if not beside it."""
+    """All addresses of the node. `folders`: where each noun's templates are, if not beside it.
+
+    `streams`: how many programs may listen at the same time, if not as many as there is room for.
+    """
     folders = _beside(node) if folders is None else folders
     templates = environment(node, folders, pages=pages, levers=levers)
     site = Site(node, templates, Pulling(node, levers), address=address, token=token)
+    site.most_streams = _most_streams() if streams is None else streams
     app = web.Application(middlewares=[site.at_the_door], client_max_size=_LARGEST_POST)
     app.on_response_prepare.append(door.add_headers)
     live = Live(node)
@@ -126,7 +131,7 @@ class Site:
         self._address = address
         self._token = token
         self._streams: set[asyncio.Task[Any]] = set()
-        self._most_streams = _most_streams()
+        self.most_streams = _MOST_STREAMS
         self._doors: dict[Any, Callable[[Node, Asked], bool]] = {}
 
     def as_html(self, page: Page) -> door.Handler:
@@ -167,7 +172,7 @@ class Site:
     @contextmanager
     def _kept_open(self) -> Iterator[None]:
         """Nobody waits for a stream to end, so it is cut when the node stops."""
-        if len(self._streams) >= self._most_streams:
+        if len(self._streams) >= self.most_streams:
             raise web.HTTPServiceUnavailable(
                 reason=f"{len(self._streams)} programs listen already; come back later"
             )

@@ -25,9 +25,9 @@ def when(said: str, now: Instant, zone: str) -> Instant:
         return _next(text, now, zone)
     try:
         read = datetime.fromisoformat(text)
-    except ValueError:
+        return instant(read if read.tzinfo else read.replace(tzinfo=ZoneInfo(zone)))
+    except (ValueError, OverflowError):
         raise NoTime(_HOW.format(said=text)) from None
-    return instant(read if read.tzinfo else read.replace(tzinfo=ZoneInfo(zone)))
 
 
 def lasting(said: str) -> float:

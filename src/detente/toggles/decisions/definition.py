@@ -495,7 +495,7 @@ def _read_value(toggle: Declared, text: str) -> Wanted:
         raise CannotBe("true and false are the values of a switch")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise CannotBe(f"{toggle.name} takes a number, such as {now}; found {text}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -12,9 +12,9 @@ from email.parser import BytesParser
 import msgspec
 
 from detente.facts.work import Reconciled
-from detente.kernel.clock import Instant, instant
+from detente.kernel.clock import Instant, instant, later
 from detente.kernel.fact import Recorded, Subject
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, within_ten_years
 from detente.kernel.ledger import Query
 from detente.kernel.money import Money
 from detente.kernel.node import Node
@@ -118,7 +118,7 @@ class HandedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 async def hand_in(node: Node, asked: Asked) -> Answered:
     """Lay our books beside the statement in the body, and answer with what came of it."""
-    handed = _handed_in(asked)
+    handed = _handed_in(asked, node.clock.now())
     position = await reconcile(node, handed, by=asked.by)
     where = f"{_PATH}/{position}"
     if "text/html" in asked.headers.get("accept", ""):
@@ -214,7 +214,7 @@ def _fact(
     )  # fmt: skip
 
 
-def _handed_in(asked: Asked) -> HandedIn:
+def _handed_in(asked: Asked, now: Instant) -> HandedIn:
     """From a form, or as the body with the rest in the address."""
     said, content = dict(asked.query), asked.body
     kind = asked.headers.get("content-type", "")
@@ -224,8 +224,8 @@ def _handed_in(asked: Asked) -> HandedIn:
         route=asked.path["route"],
         file=_one_line(said.get("file", "")) or "statement.csv",
         content=content,
-        since=_day("since", said.get("since", "")),
-        until=_day("until", said.get("until", ""), end=True),
+        since=_day("since", said.get("since", ""), now),
+        until=_day("until", said.get("until", ""), now, end=True),
     )
 
 
@@ -249,7 +249,7 @@ def _form(kind: str, body: bytes) -> tuple[dict[str, str], bytes]:
     return said, content
 
 
-def _day(name: str, said: str, *, end: bool = False) -> Instant | None:
+def _day(name: str, said: str, now: Instant, *, end: bool = False) -> Instant | None:
     """The beginning of that day in UTC, or its last moment."""
     if not said:
         return None
@@ -257,8 +257,8 @@ def _day(name: str, said: str, *, end: bool = False) -> Instant | None:
         day = date.fromisoformat(said)
     except ValueError:
         raise BadForm(f"{name}: {said!r} is not a day; write it like 2026-11-02.") from None
-    begins = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return instant(begins + timedelta(days=1)) - 1 if end else instant(begins)
+    begins = within_ten_years(instant(datetime.combine(day, time(), UTC)), now, name)
+    return later(begins, 86_400) - 1 if end else begins
 
 
 def _one_line(said: str) -> str:
