@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import json
 import os
@@ -25,6 +26,7 @@ import detente
 from detente.app import Declared
 from detente.commands import root
 from detente.commands.place import LEDGER
+from detente.commands.up import say_once_when_full
 from detente.kernel.clock import SystemClock
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.terminal.calling import Note, note_of
@@ -334,7 +336,7 @@ def test_every_page_is_shown_without_a_node(shop: Path) -> None:
         needed = [each for each in command.params if each.required]
         if path[0] in ("up", "init", "demo", "config", "ledger") or needed:
             continue
-        if path in (("sla", "checkpoint"), ("sla", "key")):  # only the node signs
+        if path in (("sla", "checkpoint"), ("sla", "key"), ("releases", "request")):  # no pages
             continue
         result = run(shop, *path)
         assert result.exit_code == 0, (path, result.output, result.exception)
@@ -538,3 +540,19 @@ def wait_until(true: Callable[[], bool]) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it did not come about")
+
+
+def test_callers_that_find_no_file_left_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """However many wait, one line with the remedy; every other trouble is told as ever."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        say_once_when_full(loop)
+        for _ in range(200):
+            full = OSError(errno.EMFILE, "Too many open files")
+            loop.call_exception_handler({"message": "accept", "exception": full})
+        loop.call_exception_handler({"message": "other", "exception": KeyError("x")})
+
+    asyncio.run(story())
+    assert [each.levelname for each in caplog.records] == ["WARNING", "ERROR"]
+    assert "ulimit -n" in caplog.messages[0]

@@ -260,7 +260,7 @@ def put_together(
         network=network,
         ledger=ledger,
         views=views,
-        catalogue=catalogue_of(declared),
+        catalogue=catalogue_of(declared, cards),
         cards=tuple(cards),
         declared={card.noun: getattr(declared, card.noun) for card in cards},
         address=str(declared.web.address or f"http://{listen}").rstrip("/"),

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
+from msgspec.structs import replace
 
 from detente.app import declared_type, open_views, put_together
 from detente.facts.incidents import Noted
 from detente.facts.watch import WentDown
 from detente.kernel import spans
 from detente.kernel.clock import SystemClock
-from detente.kernel.fact import Fact, Recorded
+from detente.kernel.fact import Fact, Recorded, Unfit
 from detente.kernel.ledger import Condition, Conflict, Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import RealNetwork
@@ -56,6 +58,40 @@ def test_what_is_recorded_is_seen(tmp_path: Path) -> None:
             await node.record(down(), by="test", condition=stale)
         assert node.ledger.head() == receipt.last
         await close(node)
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_kept_leaves_the_node_well(tmp_path: Path) -> None:
+    """Refused before it is written: the next fact is taken, and nobody says the disk is full."""
+
+    async def story() -> None:
+        node = node_on(tmp_path)
+        with pytest.raises(Unfit, match="failures: no fact can hold this number"):
+            await node.record(replace(down(), failures=1 << 70), by="test")
+        assert (node.ledger.head(), node.unwritten) == (0, None)
+        await node.record(down(), by="test")
+        await close(node)
+
+    asyncio.run(story())
+
+
+def test_a_ledger_that_holds_what_no_row_can_is_opened(tmp_path: Path) -> None:
+    """One fact from before it was refused stops neither the start nor what comes after it."""
+
+    async def story() -> None:
+        node = node_on(tmp_path)
+        await node.record(down("check:a"), by="test")
+        await close(node)
+        file = apsw.Connection(str(tmp_path / "ledger.db"))
+        larger = ('"since":1,', f'"since":{1 << 70},')
+        file.execute("update fact set body = replace(body, ?, ?)", larger)
+        file.close()
+        again = node_on(tmp_path)
+        assert "span" in {each.noun for each in again.views.unfolded()}
+        await again.record(down("check:b"), by="test")
+        assert spans.is_open(again.rows, "outage", "check:b")
+        await close(again)
 
     asyncio.run(story())
 

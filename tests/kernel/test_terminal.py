@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from detente.kernel.clock import NS, Instant, Seconds
+from detente.kernel.clock import NS, Instant, Seconds, ago
 from detente.kernel.fact import Tone
 from detente.kernel.money import Money
 from detente.kernel.terminal.commands import subject_for
 from detente.kernel.terminal.show import screen, show, shows, titled
 from detente.kernel.terminal.signs import bar
-from detente.kernel.terminal.words import SIGNS, Seeing, ago, counted
+from detente.kernel.terminal.words import SIGNS, Seeing, counted
 
 NOW: Instant = 1_800_000_000 * NS
 

@@ -187,6 +187,8 @@ def test_somebody_covers_and_drops_it_again(rota: Any) -> None:
             Cover(who="nobody", until="2026-11-03"): "who: nobody is called nobody",
             Cover(who="bob", until="tomorrow"): "until: expected a moment",
             Cover(who="bob", until="2026-11-01"): "until: it has to end after",
+            Cover(who="bob", until="2300-01-01"): "until: this is more than ten years from now",
+            Cover(who="bob", until="2026-11-03", starts="0002-01-01"): "starts: this is more than",
         }.items():
             with pytest.raises(BadForm, match=says):
                 cover.decide(node, replace(pull, form=wrong))

@@ -39,6 +39,7 @@ class Shop:
         self.more = ""  # of the service's section
         self.beside = ""  # sections beside `releases:`
         self.watch = ""
+        self.ships_within = "1s"
         self.gate = f"{{run: [{home}/gate.sh]}}"
         self.verify = f"{{run: [{home}/verify.sh]}}"
         self.repository.mkdir()
@@ -98,7 +99,7 @@ releases:
     shop:
       repository: {self.repository}
       gate: [{self.gate}]
-      ship: {{run: [{here}/ship.sh], timeout: 1s}}
+      ship: {{run: [{here}/ship.sh], timeout: {self.ships_within}}}
       verify: [{self.verify}]
       back: {{run: [{here}/back.sh], timeout: 1s}}
       version: {{run: [cat, {self.live}]}}

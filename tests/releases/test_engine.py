@@ -14,10 +14,10 @@ import icalendar
 import pytest
 
 from detente.kernel.clock import NS, instant, moment
+from detente.kernel.feed import Entry, calendar
 from detente.kernel.tries import Tries
 from detente.releases.engine import times
 from detente.releases.engine.evidence import Source, enough, known_rate, weigh
-from detente.releases.engine.feed import Entry, calendar
 from detente.releases.engine.freezes import stretches
 from detente.releases.engine.processes import Running, still_running, wait_for_marked
 from detente.releases.settings import Freeze, LocalTime, Weekly

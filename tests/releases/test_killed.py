@@ -149,6 +149,7 @@ def test_killed_during_a_ship_that_goes_on_by_itself(shop: Shop) -> None:
     """The new node waits for it, asks production, and does not ship twice."""
     ship = f'sleep 3; echo "$DETENTE_VERSION" > {shop.live}; echo printed to nobody'
     first_time(shop, "ship", ship, ship)
+    shop.ships_within = "30s"
     with machine(shop) as here:
         here.let_go()
         here.has_begun("ship")
@@ -278,6 +279,9 @@ def test_bad_input_in_a_terminal_changes_nothing(shop: Shop) -> None:
             (("request", "--from", "nosuch.yaml"), "there is no such file"),
             (("request", "shop", "--title", "x"), "--starts is missing"),
             (("request", "shop", "--title", "x", "--starts", "soon"), "“soon” is no moment"),
+            (("request", "shop", "--title", "x", "--starts", "2300-01-01"), "more than ten years"),
+            (("request", "shop", "--title", "x", "--starts", "0002-01-01"), "more than ten years"),
+            (("request", "shop", "--title", "x", "--starts", "in 90000000h"), "starts: "),
             (
                 ("request", "shap", "--title", "x", "--starts", "now"),
                 "Nobody said how shap is shipped",

@@ -255,8 +255,8 @@ def counted(node: Running) -> list[Any]:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"{", "no counts"),
-        ({}, "no counts"),
+        (b"{", "The body is not JSON"),
+        ({}, "id: this has to be filled in"),
         ({"id": "1", "program": "a b", "since": 1, "until": 2, "counts": {}}, "“program”"),
         ({"id": "", "program": "a", "since": 1, "until": 2, "counts": {}}, "“id”"),
         ({"id": "1", "program": "a", "since": 3, "until": 2, "counts": {}}, "“until”"),

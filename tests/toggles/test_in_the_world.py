@@ -14,6 +14,7 @@ from detente.facts.acceptance import Ran
 from detente.facts.sla import PromiseBroken
 from detente.facts.toggles import Counted, Usage
 from detente.kernel import spans
+from detente.kernel.forms import BadForm
 from detente.kernel.slice import Ask, NotFound, Refused
 from detente.kernel.web.pulling import Pulling
 from detente.testing import World, simulate
@@ -27,6 +28,8 @@ vendors: {cardpay: {}}
 watch:
   checks:
     shop: {http: "http://shop.test/health", every: 10s}
+    cardpay: {of: cardpay, http: "http://cardpay.test", every: 1m}
+sla: {promises: {uptime: {vendor: cardpay, checks: [cardpay], target: 99%}}}
 work:
   routes:
     pay: {vendor: cardpay, to: "http://cardpay.test", timeout: 2s}
@@ -240,6 +243,19 @@ def test_a_guard_that_names_nothing_looks_at_what_the_toggle_belongs_to() -> Non
     simulate(story, declared=f"{more}    buying: {{for: sale, guard: {{for: 5m}}}}\n")
 
 
+def test_a_program_with_a_wild_clock_counted_for_a_day_at_most() -> None:
+    """Whatever an older node let in, its rows can hold."""
+
+    async def story(world: World) -> None:
+        counts = {"checkout": {"on": Usage(1, 1, 0)}}
+        wild = Counted(about="program:shop", since=-(2**62), until=2**62, counts=counts)
+        await world.node.record(wild, by="program:shop")
+        ((began, at),) = world.node.rows.execute("select at, until from toggles_outcome")
+        assert at - began == 86_400 * 10**9
+
+    simulate(story, declared=DECLARED)
+
+
 def test_programs_tell_of_both_sides() -> None:
     """At 20 % the failures of those who have it are compared with those of the others."""
 
@@ -340,10 +356,14 @@ def test_people_schedule_and_think_again() -> None:
             ({"at": "2026-11-02T08:00:00Z", "to": "on"}, "is over"),
             ({"at": "2026-11-02T10:00:00", "to": "on"}, "in which time zone"),
             ({"at": "tonight", "to": "on"}, "write a moment like"),
+            (
+                {"at": "2300-01-01T08:00:00Z", "to": "on"},
+                "at: this is more than ten years from now",
+            ),
             ({"at": "2026-11-03T08:00:00Z", "to": "up"}, "on, off or a share"),
             ({"at": "2026-11-03T08:00:00Z", "to": "on", "why": " "}, "say why"),
         ):
-            with pytest.raises(Refused, match=says):
+            with pytest.raises((Refused, BadForm), match=says):
                 await pull(world, "schedule", "checkout", **wrong)
         await world.passes(3_700)
         assert value(world, "timeout") == 900

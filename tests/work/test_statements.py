@@ -125,6 +125,9 @@ def test_the_days_say_what_is_expected() -> None:
         assert (await handed(world, only, **early)).wrong == 0
         with pytest.raises(BadForm, match="since: 'soon' is not a day"):
             await handed(world, only, since="soon")
+        for name, day in (("since", "0002-01-01"), ("until", "9999-12-31")):
+            with pytest.raises(BadForm, match=f"{name}: this is more than ten years"):
+                await handed(world, only, **{name: day})
 
     simulate(story, declared=DECLARED)
 

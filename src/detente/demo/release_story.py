@@ -257,7 +257,7 @@ class ReleaseStory(Story):
             await asyncio.sleep(1)
         raise Absent(f"`detente {' '.join(words)}` did not work out; see {self.home / 'node.log'}")
 
-    async def run_in_ci(self) -> None:
+    async def run_in_ci(self, *, again: int = 3) -> None:
         """The same tests while it is built: an ordinary pytest, which tells the node."""
         _, said = await self.run(
             sys.executable, "-m", "pytest", "-q", "tests/acceptance", "--detente", self.address,
@@ -271,6 +271,10 @@ class ReleaseStory(Story):
         )  # fmt: skip
         last = said.splitlines()[-1] if said else "it said nothing"
         self.teller.happens(f"CI runs the acceptance tests with pytest: {last}")
+        await asyncio.sleep(0.5)
+        ran = [each.fact for each in self.heard("acceptance.ran") if isinstance(each.fact, Ran)]
+        if again and not any(each.place == "ci" for each in ran):
+            await self.run_in_ci(again=again - 1)  # the node was away: it hears of both runs now
 
     async def let_go(self, number: str, version: str, *more: str) -> None:
         release = f"release:{number}"

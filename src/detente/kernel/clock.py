@@ -85,3 +85,21 @@ def lasting(seconds: Seconds) -> str:
 
 def _two(big: int, unit: str, small: int, small_unit: str) -> str:
     return f"{big} {unit} {small} {small_unit}" if small else f"{big} {unit}"
+
+
+def ago(at: Instant, now: Instant) -> str:
+    """'2 min ago', 'in 3 days', 'just now'."""
+    seconds = seconds_between(at, now)
+    if abs(seconds) < 5:
+        return "just now"
+    length = roughly(abs(seconds))
+    return f"{length} ago" if seconds > 0 else f"in {length}"
+
+
+def roughly(seconds: Seconds) -> str:
+    """The biggest unit only: enough for 'how long ago', and it does not flicker."""
+    for length, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}s" if unit == "day" and count > 1 else f"{count} {unit}"
+    return f"{int(seconds)} s"

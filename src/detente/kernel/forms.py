@@ -88,7 +88,9 @@ _FURTHEST: Seconds = 3_653 * 86_400.0
 def within_ten_years(at: Instant, now: Instant, field: str) -> Instant:
     """The same moment, if somebody can have meant it. Raises BadForm."""
     if not later(now, -_FURTHEST) <= at <= later(now, _FURTHEST):
-        raise BadForm(f"{field}: this is more than ten years from now; look at the year.")
+        raise BadForm(
+            f"{field}: this is more than ten years from now; write it like 2026-11-28 06:00."
+        )
     return at
 
 

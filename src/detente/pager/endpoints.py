@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from detente.kernel.clock import later, moment
+from detente.kernel.clock import later
+from detente.kernel.feed import TYPE, Entry
+from detente.kernel.feed import calendar as fed
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint, NotFound
 from detente.pager import queries
 from detente.pager.engine.rota import Shift
 from detente.pager.settings import Pager
-
-if TYPE_CHECKING:
-    import icalendar
 
 _BACK = 30 * 86_400.0
 _AHEAD = 120 * 86_400.0
@@ -22,18 +21,10 @@ _ASKED = ("person", "rota")
 
 async def calendar(node: Node, asked: Asked) -> Answered:
     """Who is on call, as iCalendar; `?person=ada` or `?rota=on-call` for a part of it."""
-    import icalendar
-
     person, rota = (_known(node, what, asked.query.get(what, "")) for what in _ASKED)
-    made = icalendar.Calendar()
-    made.add("prodid", "-//Detente//rota//EN")
-    made.add("version", "2.0")
-    made.add("x-wr-calname", f"{node.name}: on call")
-    made.add("refresh-interval;value=duration", "PT1H")
-    for name in (rota,) if rota else node.settings(Pager).rota:
-        for event in _events(node, name, person):
-            made.add_component(event)
-    return Answered(body=made.to_ical(), type="text/calendar; charset=utf-8")
+    rotas = (rota,) if rota else tuple(node.settings(Pager).rota)
+    entries = (entry for name in rotas for entry in _entries(node, name, person))
+    return Answered(body=fed(f"{node.name}: on call", entries), type=TYPE)
 
 
 def _known(node: Node, what: str, said: str) -> str:
@@ -44,7 +35,7 @@ def _known(node: Node, what: str, said: str) -> str:
     return said
 
 
-def _events(node: Node, rota: str, person: str) -> Iterator[icalendar.Event]:
+def _entries(node: Node, rota: str, person: str) -> Iterator[Entry]:
     now = node.clock.now()
     start, end = later(now, -_BACK), later(now, _AHEAD)
     for shift in queries.shifts(node, rota, start, end):
@@ -52,24 +43,20 @@ def _events(node: Node, rota: str, person: str) -> Iterator[icalendar.Event]:
             shift.start > start
         )  # the first one began earlier, and would seem to begin ever later
         if whole and shift.person is not None and person in ("", shift.person):
-            yield _event(node, rota, shift)
+            yield _entry(node, rota, shift)
 
 
-def _event(node: Node, rota: str, shift: Shift) -> icalendar.Event:
-    import icalendar
-
-    event = icalendar.Event()
-    who = queries.called(node, shift.person or "")
-    event.add("uid", f"{rota}.{shift.start // 1_000_000_000}@detente")
-    event.add("dtstamp", moment(node.clock.now()))
-    event.add("dtstart", moment(shift.start))
-    event.add("dtend", moment(shift.end))
-    event.add("summary", f"{who}: {rota}")
-    if shift.instead_of:
-        event.add("description", f"Instead of {queries.called(node, shift.instead_of)}")
-    event.add("transp", "TRANSPARENT")  # on call is not busy
-    event.add("url", f"{node.address}/pager")
-    return event
+def _entry(node: Node, rota: str, shift: Shift) -> Entry:
+    return Entry(
+        uid=f"{rota}.{shift.start // 1_000_000_000}@detente",
+        title=f"{queries.called(node, shift.person or '')}: {rota}",
+        start=shift.start,
+        end=shift.end,
+        changed=node.clock.now(),
+        says=f"Instead of {queries.called(node, shift.instead_of)}" if shift.instead_of else "",
+        url=f"{node.address}/pager",
+        busy=False,  # on call is not busy
+    )
 
 
 ENDPOINTS = (

@@ -14,6 +14,7 @@ from detente.kernel import sequential
 from detente.kernel.clock import Instant, Seconds, instant, later, moment
 from detente.kernel.faces import Handle, Shown, Told, levers_of, panels_of, tell
 from detente.kernel.fact import Subject, Tone
+from detente.kernel.feed import TYPE, Entry, calendar
 from detente.kernel.ledger import Query
 from detente.kernel.mailing import WAYS
 from detente.kernel.node import Node
@@ -21,7 +22,6 @@ from detente.kernel.slice import Answered, Ask, Asked, Endpoint, Page, Panel, Si
 from detente.releases import queries
 from detente.releases.decisions import ORDER, Release, State, Step
 from detente.releases.effects.hands import Hands
-from detente.releases.engine.feed import Entry, calendar
 from detente.releases.engine.freezes import Frozen
 from detente.releases.queries import night
 from detente.releases.queries.night import Morning
@@ -493,7 +493,7 @@ async def feed(node: Node, _asked: Asked) -> Answered:
     releases = [_entry(node, each) for each in queries.between(node.rows, start, end)]
     frozen = [_frozen_entry(node, each) for each in queries.freezes(node, now, end)]
     body = calendar(f"Releases, {node.name}", [*releases, *frozen])
-    return Answered(body=body, type="text/calendar; charset=utf-8")
+    return Answered(body=body, type=TYPE)
 
 
 def _entry(node: Node, release: Release) -> Entry:

@@ -23,11 +23,11 @@ from detente.facts.toggles import Counted
 from detente.facts.toggles import Usage as Told
 from detente.kernel.clock import NS, Instant, Seconds, iso
 from detente.kernel.config import SecretMissing
-from detente.kernel.forms import BadForm
+from detente.kernel.forms import BadForm, decoded
 from detente.kernel.node import Node
 from detente.kernel.slice import Answered, Asked, Endpoint
 from detente.toggles import queries
-from detente.toggles.engine.counting import Batch, Usage, decoded
+from detente.toggles.engine.counting import Batch, Usage
 from detente.toggles.engine.ruleset import UNSET, Answer, Ruleset
 from detente.toggles.settings import Toggles
 
@@ -38,6 +38,10 @@ _CLOSE_WHEN_IDLE = 120  # seconds, what the protocol takes for granted
 _STREAM = "text/event-stream"
 _HEARS = ("toggles.*",)
 _EVENTS = "/ofrep/v1/events"
+_COUNTS = (
+    '{"id": "1", "program": "shop", "since": 1, "until": 2, "counts":'
+    ' {"new-checkout": {"on": {"asked": 5, "worked": 4, "failed": 1}}}}'
+)
 _LARGEST = 2 * 1024 * 1024  # ten thousand counts
 _A_DAY = 86_400 * NS
 _MOST_TIMES = 2**53  # whole numbers up to here are exact everywhere
@@ -187,12 +191,7 @@ async def definitions(node: Node, asked: Asked) -> Answered:
 
 async def counts(node: Node, asked: Asked) -> Answered:
     """POST /toggles/counts"""
-    try:
-        batch = decoded(asked.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadForm(
-            f"These are no counts: {error}; docs/reference/toggles.md shows some."
-        ) from None
+    batch = decoded(asked.body, Batch, _COUNTS)
     _check(batch, node.clock.now())
     told = Counted(
         about=f"program:{batch.program}",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from detente.kernel.clock import Instant, Seconds, iso, moment, seconds_between
+from detente.kernel.clock import Instant, ago, iso, moment, roughly, seconds_between
 from detente.kernel.fact import Subject, Tone, kind, plain
 
 SIGNS: dict[Tone, str] = {"good": "✓", "bad": "✗", "warn": "!", "plain": "·"}
@@ -67,24 +67,6 @@ class Seeing:
 def local(at: Instant) -> datetime:
     """Where this terminal is."""
     return moment(at).astimezone()
-
-
-def ago(at: Instant, now: Instant) -> str:
-    """'2 min ago', 'in 3 days', 'just now'."""
-    seconds = seconds_between(at, now)
-    if abs(seconds) < 5:
-        return "just now"
-    length = roughly(abs(seconds))
-    return f"{length} ago" if seconds > 0 else f"in {length}"
-
-
-def roughly(seconds: Seconds) -> str:
-    """The biggest unit only."""
-    for length, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}s" if unit == "day" and count > 1 else f"{count} {unit}"
-    return f"{int(seconds)} s"
 
 
 def called(about: Subject) -> str:

@@ -20,7 +20,8 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
-from detente.kernel.clock import NS, Instant, Seconds, iso, lasting, moment, seconds_between
+from detente.kernel.clock import NS, Instant, iso, lasting, moment
+from detente.kernel.clock import ago as ago_then
 from detente.kernel.faces import Told, levers_of, tell
 from detente.kernel.fact import Subject, Tone, kind, plain
 from detente.kernel.forms import questions
@@ -186,20 +187,7 @@ def _shown(environment: jinja2.Environment, panel: Any, about: Subject) -> Marku
 
 def ago(then: Instant) -> str:
     """'2 min ago', 'in 3 days', 'just now', seen from the moment the page is drawn."""
-    seconds = seconds_between(then, _reading.get().now)
-    if abs(seconds) < 5:
-        return "just now"
-    length = roughly(abs(seconds))
-    return f"{length} ago" if seconds > 0 else f"in {length}"
-
-
-def roughly(seconds: Seconds) -> str:
-    """The biggest unit only: enough for 'how long ago', and it does not flicker."""
-    for length, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}s" if unit == "day" and count > 1 else f"{count} {unit}"
-    return f"{int(seconds)} s"
+    return ago_then(then, _reading.get().now)
 
 
 def local(then: Instant) -> datetime:

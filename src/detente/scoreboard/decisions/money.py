@@ -21,7 +21,6 @@ from detente.kernel.fact import Subject, kind
 from detente.kernel.money import Money, total
 
 Cause = Literal["our change", "vendor", "infrastructure", "our service", "unknown"]
-CAUSES: tuple[Cause, ...] = ("our change", "vendor", "infrastructure", "our service", "unknown")
 
 _HOUR = 3600 * NS
 

@@ -95,8 +95,3 @@ class Counter:
 
 def encoded(batch: Batch) -> bytes:
     return msgspec.json.encode(batch)
-
-
-def decoded(said: bytes) -> Batch:
-    """Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return msgspec.json.decode(said, type=Batch)

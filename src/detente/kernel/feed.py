@@ -1,18 +1,23 @@
 """What does a calendar program subscribe to?
 
-RFC 5545: each release and each time of a freeze is an event with a UID that never changes; a changed
-request has a higher SEQUENCE, a withdrawn one stays as cancelled, so that calendars take it out.
+RFC 5545: each event has a UID that never changes; what changed has a higher SEQUENCE, and what was
+withdrawn stays as cancelled, so that calendars take it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import icalendar
 import msgspec
 
 from detente.kernel.clock import Instant, moment
+
+if TYPE_CHECKING:
+    import icalendar
+
+TYPE = "text/calendar; charset=utf-8"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +38,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def calendar(name: str, entries: Iterable[Entry]) -> bytes:
     """The feed."""
+    import icalendar  # late: it takes a sixth of a second, and hardly any command needs it
+
     made = icalendar.Calendar()
-    made.add("prodid", "-//Détente//releases//EN")
+    made.add("prodid", "-//Détente//EN")
     made.add("version", "2.0")
     made.add("method", "PUBLISH")
     made.add("x-wr-calname", name)
@@ -46,6 +53,8 @@ def calendar(name: str, entries: Iterable[Entry]) -> bytes:
 
 
 def _event(entry: Entry) -> icalendar.Event:
+    import icalendar
+
     event = icalendar.Event()
     event.add("uid", entry.uid)
     event.add("sequence", entry.sequence)
