@@ -16,6 +16,7 @@ from detente.app import (
     looking,
     open_views,
     opened,
+    pages_of,
     put_together,
     run,
     token_for,
@@ -27,8 +28,8 @@ from detente.kernel.ledger import Query
 from detente.kernel.ledger.sqlite import SqliteLedger
 from detente.kernel.network import RealNetwork
 from detente.kernel.node import CannotStart, Node
-from detente.kernel.slice import Effect, Slice
-from detente.testing import SimulatedLoop
+from detente.kernel.slice import Ask, Effect, Slice, encoded
+from detente.testing import SimulatedLoop, World, simulate
 from detente.watch.settings import Watch
 
 
@@ -255,3 +256,38 @@ def test_only_this_machine_gets_in_without_sign_on(tmp_path: Path, host: str, fi
     else:
         with pytest.raises(ConfigErrors, match="no sign-on yet"):
             load_declared(path, {})
+
+
+EVERYTHING = """
+name: Sunny Side
+mail: {server: "mail.example:25", tls: none, from: "d <d@shop.example>"}
+teams: {dev: {mail: [dev@shop.example]}, ops: {mail: [ops@shop.example]}}
+vendors: {cardpay: {title: CardPay}}
+services: {shop: {needs: [cardpay]}}
+journeys: {buy: {earns: 10 EUR, needs: [shop]}}
+watch: {checks: {cardpay: {http: "http://cardpay.test/", every: 10s}}}
+work: {routes: {payments: {vendor: cardpay, to: "http://cardpay.test", drill_at_most: 5m}}}
+pager:
+  people: {ada: {mail: [ada@shop.example], team: dev}}
+  rota: {on-call: {people: [ada], changes: weekly on monday 09:00, timezone: UTC}}
+  escalation: [{after: 5m, tell: on-call}]
+sla: {promises: {up: {vendor: cardpay, target: 99.9%, fee: 10 EUR, credits: [{below: 99%, owed: 10%}], claim: {within: 30d}}}}
+toggles: {toggles: {new: {owner: dev, for: shop, guard: {for: 5m}}}}
+acceptance: {suites: {shop: {of: shop, path: tests, base_url: {production: "http://shop.test"}}}}
+releases:
+  services: {shop: {ship: {run: ["true"]}, back: {run: ["true"]}, watch: {for: 5m}}}
+  freezes: [{title: x, reason: y, owner: z, weekly: "Fri 15:00 to Mon 06:00"}]
+scoreboard: {targets: {deliveries: 1, uptime: 99.9%}}
+"""
+
+
+def test_every_page_can_be_told_to_programs() -> None:
+    """With everything declared, what each page answers can be written as JSON."""
+
+    async def story(world: World) -> None:
+        await world.passes(120)
+        for page in pages_of(world.node.cards):
+            if "{" not in page.path:
+                assert encoded(page.answer(world.node, Ask())).startswith(b"{"), page.path
+
+    simulate(story, declared=EVERYTHING)

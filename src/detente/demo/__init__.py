@@ -53,7 +53,8 @@ async def _play(
     stories: Sequence[str], home: Path, teller: Teller, *, wait: bool
 ) -> list[Promised]:
     """With somebody to look around afterwards, every stage stays open to the end."""
-    from detente.demo.story import play
+    from detente.demo.stage import Absent
+    from detente.demo.story import Promised, play
 
     playing = asyncio.current_task()
     assert playing is not None
@@ -65,7 +66,10 @@ async def _play(
         for index, name in enumerate(stories):
             story = _story(name, home / name, teller, web=_PORT + index)
             await stages.enter_async_context(story)
-            table += await play(story)
+            try:
+                table += await play(story)
+            except Absent as absent:
+                table += [*story.table, Promised(name, "0", "it can be played", str(absent), False)]
             played.append(story)
             if not wait:
                 await stages.aclose()

@@ -148,7 +148,7 @@ class ReleaseStory(Story):
     async def set_stage(self) -> None:
         """Everybody enters: two machines with version one, mailbox, node, subscribers."""
         if shutil.which("git") is None:
-            self.teller.line("bad", "This story needs git, which is not installed.")
+            raise Absent("git is not installed, and this story releases out of a repository")
         self.ports = {name: free_port() for name in MACHINES}
         self.ports["web"] = free_port(self._wanted)
         for token in (self.token, self.lesser_token):  # machines are there before the node is

@@ -72,6 +72,7 @@ class Teller:
         """What was promised, what was measured, and whether it was kept."""
         self._write("")
         self._write(self._paint("What was promised, and what was measured", "1"))
+        self._write(self._paint("Rows are those of docs/mission.md.", "2"))
         wide = max((len(each.promise) for each in promised), default=0)
         told, order = "", list(dict.fromkeys(each.story for each in promised))
         for each in sorted(promised, key=lambda each: (order.index(each.story), _first(each.row))):

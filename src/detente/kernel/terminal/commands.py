@@ -27,7 +27,7 @@ import msgspec
 from detente.kernel.fact import kind
 from detente.kernel.forms import Question, questions
 from detente.kernel.node import Node
-from detente.kernel.slice import Ask, Lever, Page, Slice
+from detente.kernel.slice import Ask, Lever, Page, Slice, encoded
 from detente.kernel.terminal.calling import Caller, NoNode, Outcome
 
 CONFIG = Path("detente.yaml")
@@ -349,7 +349,7 @@ def read(page: Page, house: House, ask: Ask) -> bytes:
 
 async def _look(page: Page, house: House, config: Path, ask: Ask) -> bytes:
     async with house.looking(config) as node:
-        return msgspec.json.encode(page.answer(node, ask))
+        return encoded(page.answer(node, ask))
 
 
 def print_json(body: bytes) -> None:

@@ -25,7 +25,7 @@ from aiohttp import web
 from detente.kernel.fact import Unfit
 from detente.kernel.forms import BadForm
 from detente.kernel.ledger import LedgerError
-from detente.kernel.slice import Ask, Asked, Endpoint, Lever, NotFound, Page, Refused
+from detente.kernel.slice import Ask, Asked, Endpoint, Lever, NotFound, Page, Refused, encoded
 from detente.kernel.web import door
 from detente.kernel.web.door import TurnedAway
 from detente.kernel.web.kit import STATIC, Flash, Reading, draw, environment
@@ -144,7 +144,7 @@ class Site:
 
     def as_json(self, page: Page) -> door.Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            return _json(_encoder.encode(page.answer(self._node, _ask(request))))
+            return _json(encoded(page.answer(self._node, _ask(request))))
 
         return answer
 
