@@ -159,13 +159,17 @@ class SignOnStory(Story):
         return found
 
     async def command(self, *words: str) -> str:
-        """A command typed in a terminal, and what it said."""
+        """A command typed in a terminal, and what it said; again, if the node was just away."""
         config = str(self.home / "detente.yaml")
         typed = [sys.executable, "-m", "detente", *words, "--config", config]
-        done = await asyncio.create_subprocess_exec(
-            *typed, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        said, _ = await done.communicate()
+        for _ in range(20):
+            done = await asyncio.create_subprocess_exec(
+                *typed, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            )
+            said, _ = await done.communicate()
+            if done.returncode == 0:
+                break
+            await asyncio.sleep(0.5)
         return said.decode().strip()
 
     async def until_signed_on(self) -> None:
