@@ -162,6 +162,7 @@ class SignOnStory(Story):
         """A command typed in a terminal, and what it said; again, if the node was just away."""
         config = str(self.home / "detente.yaml")
         typed = [sys.executable, "-m", "detente", *words, "--config", config]
+        said = b""
         for _ in range(20):
             done = await asyncio.create_subprocess_exec(
                 *typed, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
